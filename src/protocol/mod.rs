@@ -1,0 +1,13 @@
+//! Kafka's wire protocol: bytes to structs and back. No IO, clock, thread or lock
+//! (Java: `org.apache.kafka.common.protocol` and `.requests`).
+
+mod api_key;
+mod error_code;
+mod header;
+pub(crate) mod messages;
+mod wire;
+
+pub(crate) use self::api_key::{ApiKey, VersionRange};
+pub(crate) use self::error_code::ErrorCode;
+pub(crate) use self::header::{RequestHeader, decode_response_header};
+pub(crate) use self::wire::{FrameWriter, ProtocolError, Reader};

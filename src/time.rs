@@ -1,0 +1,109 @@
+//! The clock: the only file that reads one, so that tests and the simulator can bring their own.
+//!
+//! Counterpart of Java's `Time`. Deadlines are monotonic (`Instant`); the wall clock only stamps records.
+//! Thread: any. Locks: none in production.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Where the time comes from; a plain call in production, a shared counter in tests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Time(Inner);
+
+#[derive(Debug, Clone, Default)]
+enum Inner {
+    #[default]
+    System,
+    #[cfg(any(test, fuzzing))]
+    Mock(std::sync::Arc<MockTime>),
+}
+
+impl Time {
+    /// The monotonic clock.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    pub(crate) fn now(&self) -> Instant {
+        match &self.0 {
+            Inner::System => Instant::now(),
+            #[cfg(any(test, fuzzing))]
+            Inner::Mock(mock) => mock.now(),
+        }
+    }
+
+    /// Milliseconds since 1970 by the wall clock: the timestamp of a record.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    pub(crate) fn wall_clock_ms(&self) -> i64 {
+        match &self.0 {
+            Inner::System => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| {
+                    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+                }),
+            #[cfg(any(test, fuzzing))]
+            Inner::Mock(mock) => mock.wall_clock_ms(),
+        }
+    }
+
+    /// A clock that stands still until it is told to move.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn mock() -> (Self, std::sync::Arc<MockTime>) {
+        let mock = std::sync::Arc::new(MockTime::new());
+        (Self(Inner::Mock(std::sync::Arc::clone(&mock))), mock)
+    }
+}
+
+/// `now + after`, or the farthest instant that can be told where the sum overflows.
+pub(crate) fn deadline(now: Instant, after: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+    now.checked_add(after).unwrap_or_else(|| now + FAR)
+}
+
+/// A clock for tests: moves only by [`MockTime::advance`].
+#[cfg(any(test, fuzzing))]
+#[derive(Debug)]
+pub(crate) struct MockTime {
+    start: Instant,
+    elapsed: std::sync::Mutex<Duration>,
+    wall_start_ms: i64,
+}
+
+#[cfg(any(test, fuzzing))]
+impl MockTime {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an Instant can only be made from the clock; it stands for zero"
+    )]
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            elapsed: std::sync::Mutex::new(Duration::ZERO),
+            wall_start_ms: 1_700_000_000_000,
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self
+            .elapsed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.start + self.elapsed()
+    }
+
+    pub(crate) fn wall_clock_ms(&self) -> i64 {
+        self.wall_start_ms + i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        *self
+            .elapsed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) += by;
+    }
+}
