@@ -5,9 +5,15 @@ mod client;
 mod cluster;
 mod error;
 mod network;
+mod producer;
 mod protocol;
 mod random;
+mod record;
 mod sync;
 mod time;
 
 pub use self::error::{Error, ErrorKind, Persistence};
+pub use self::producer::{
+    DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
+};
+pub use self::record::{Header, Headers};
