@@ -1,1 +1,44 @@
-fn main() {}
+//! The habits of this repository, one command each: `cargo xtask help`.
+
+#![forbid(unsafe_code)]
+
+mod ci;
+mod run;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  ci      everything that has to hold before a change lands: fmt, clippy (default, no and all
+          features), doc, deny, msrv, and the test command of the README
+  lint    fmt, clippy and doc of it, without the tests
+  deny    licences, bans and sources of the dependency graph (needs cargo-deny)
+  msrv    the library builds with the oldest Rust that Cargo.toml promises
+  help    this text
+";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_else(|| "help".to_owned());
+    let outcome = match command.as_str() {
+        "ci" => ci::all(),
+        "lint" => ci::lint(),
+        "deny" => ci::deny(),
+        "msrv" => ci::msrv(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("xtask: no command {other:?}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
