@@ -39,6 +39,12 @@ pub(crate) trait Selectable {
     /// Closes at once; no `disconnected` is reported for it.
     fn close(&mut self, node: NodeId);
 
+    /// The node gave a first valid response: from now on its frames may be as large as responses
+    /// are, and not only as large as a first one. Only a selector of real sockets has to care.
+    fn mark_valid(&mut self, node: NodeId) {
+        let _ = node;
+    }
+
     /// What other threads wake `poll` with.
     fn wakeup(&self) -> Wakeup;
 }
@@ -55,6 +61,8 @@ pub(crate) struct NetworkSend {
 #[derive(Debug, Default)]
 pub(crate) struct PollOutcome {
     pub(crate) connected: Vec<NodeId>,
+    /// The end of these comes after all that the same outcome says of the same node: its frames
+    /// arrived before, its sends were written before.
     pub(crate) disconnected: Vec<Disconnected>,
     /// `(node, id)` of each send that was written out whole.
     pub(crate) completed_sends: Vec<(NodeId, u64)>,
