@@ -111,6 +111,11 @@ impl KafkaChannel {
         self.readable
     }
 
+    #[cfg(test)]
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     pub(super) fn mark_valid(&mut self) {
         self.is_valid = true;
     }
@@ -260,10 +265,11 @@ impl KafkaChannel {
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        let wanted = if self.writable {
-            self.interest.without(InterestOps::WRITE)
-        } else {
+        let is_full = self.is_connected && !self.writable;
+        let wanted = if is_full {
             self.interest
+        } else {
+            self.interest.without(InterestOps::WRITE)
         };
         match self.registered {
             Some(registered) if registered == wanted => return Ok(()),

@@ -339,3 +339,7 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_PER_POLL: usize = 256;
 /// Many small responses, or a good part of a large one, per read.
 const SCRATCH_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+#[path = "selector_tests/mod.rs"]
+mod tests;
