@@ -140,7 +140,7 @@ impl KafkaChannel {
                 self.node
             );
             self.fail(
-                ChannelState::Connected,
+                self.reached(),
                 "a send was begun while another was in progress".to_owned(),
             );
             return;
@@ -288,12 +288,15 @@ impl KafkaChannel {
     }
 
     pub(super) fn fail_with(&mut self, error: &io::Error) {
-        let state = if self.is_connected {
+        self.fail(self.reached(), describe(error));
+    }
+
+    fn reached(&self) -> ChannelState {
+        if self.is_connected {
             ChannelState::Connected
         } else {
             ChannelState::NotConnected
-        };
-        self.fail(state, describe(error));
+        }
     }
 
     /// Closes the socket.

@@ -196,8 +196,29 @@ impl Selector {
         if let Some(channel) = self.remove(token) {
             let disconnected = channel.close(self.poll.registry());
             log::debug!("node {}: {}", disconnected.node, disconnected.reason);
+            // Connected and lost in one poll is lost; the caller need not sort it out.
+            out.connected.retain(|node| *node != disconnected.node);
             out.disconnected.push(disconnected);
         }
+    }
+
+    /// Takes in a socket that connects, or (`at_once`) has connected already.
+    fn adopt(
+        &mut self,
+        node: NodeId,
+        address: SocketAddr,
+        (transport, at_once): (Transport, bool),
+        now: Instant,
+    ) -> io::Result<()> {
+        let mut channel = KafkaChannel::new(node, address, transport, at_once);
+        let token = self.channels.vacant_token();
+        channel.sync_registration(self.poll.registry(), token)?;
+        if at_once {
+            enqueue(&mut self.to_visit, token, &mut channel);
+        }
+        self.channels.insert(channel);
+        self.idle.opened(index_of(token), now);
+        Ok(())
     }
 
     fn remove(&mut self, token: Token) -> Option<KafkaChannel> {
@@ -246,20 +267,12 @@ impl Selectable for Selector {
                 format!("node {node} has a connection, or one whose end is not reported yet"),
             ));
         }
-        let (transport, at_once) = Transport::connect(
+        let connecting = Transport::connect(
             address,
             self.config.send_buffer_bytes,
             self.config.receive_buffer_bytes,
         )?;
-        let mut channel = KafkaChannel::new(node, address, transport, at_once);
-        let token = self.channels.vacant_token();
-        channel.sync_registration(self.poll.registry(), token)?;
-        if at_once {
-            enqueue(&mut self.to_visit, token, &mut channel);
-        }
-        self.channels.insert(channel);
-        self.idle.opened(index_of(token), now);
-        Ok(())
+        self.adopt(node, address, connecting, now)
     }
 
     fn is_channel_ready(&self, node: NodeId) -> bool {

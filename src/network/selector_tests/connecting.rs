@@ -130,3 +130,83 @@ fn connect_that_fails_at_once_leaves_nothing_behind() {
     );
     let _peer = client.connect(NODE);
 }
+
+/// A socket that connected before the selector heard of it, as some systems do on loopback.
+fn connected_at_once() -> (Transport, SocketAddr, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let transport = Transport::Plain(mio::net::TcpStream::from_std(stream));
+    (transport, address, listener.accept().unwrap().0)
+}
+
+#[test]
+fn connect_that_ends_at_once_is_reported_without_an_event() {
+    let mut client = Client::new();
+    let (transport, address, _peer) = connected_at_once();
+    let now = client.time.now();
+    client
+        .selector
+        .adopt(NODE, address, (transport, true), now)
+        .unwrap();
+    assert!(!client.selector.is_channel_ready(NODE));
+    client.poll(LIMIT);
+    assert_eq!(client.all.connected, [NODE]);
+    assert!(client.selector.is_channel_ready(NODE));
+
+    client.selector.close(NODE);
+    let (transport, address, _peer) = connected_at_once();
+    client
+        .selector
+        .adopt(NODE, address, (transport, true), now)
+        .unwrap();
+    client.selector.close(NODE);
+    client.poll(Duration::from_millis(1));
+    assert_eq!(client.all.connected, [NODE], "closed before it was told");
+}
+
+#[test]
+fn connect_whose_registration_fails_leaves_nothing_behind() {
+    let mut client = Client::new();
+    let (mut transport, address, mut peer) = connected_at_once();
+    // mio refuses a socket that belongs to another poll (checked in debug builds only).
+    let other = Poll::new().unwrap();
+    transport
+        .register(other.registry(), Token(0), CONNECT)
+        .unwrap();
+    if cfg!(debug_assertions) {
+        let now = client.time.now();
+        let result = client.selector.adopt(NODE, address, (transport, true), now);
+        assert!(result.is_err());
+        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the socket is closed");
+        client.poll(Duration::from_millis(1));
+        assert!(client.all.connected.is_empty());
+        let _peer = client.connect(NODE);
+    }
+}
+
+#[test]
+fn connect_and_end_in_one_poll_is_an_end_only() {
+    let (mut client, _peer) = Client::connected();
+    let token = client.selector.channels.token_of(NODE).unwrap();
+    let mut out = PollOutcome::default();
+    out.connected.extend([NodeId(7), NODE]);
+    client.selector.end(token, &mut out);
+    assert_eq!(out.connected, [NodeId(7)]);
+    assert_eq!(out.disconnected.len(), 1);
+}
+
+#[test]
+fn connect_to_a_peer_that_resets_before_the_first_poll_is_an_end_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Client::new();
+    let now = client.time.now();
+    client
+        .selector
+        .connect(NODE, listener.local_addr().unwrap(), now)
+        .unwrap();
+    reset(listener.accept().unwrap().0);
+    client.until_disconnected();
+    assert!(client.all.connected.is_empty());
+}

@@ -243,3 +243,36 @@ fn many_nodes_and_requests_are_answered_in_order() {
         echo.join().unwrap();
     }
 }
+
+#[test]
+fn send_of_no_bytes_completes() {
+    let (mut client, _peer) = Client::connected();
+    client.send(1, []);
+    client.poll(LIMIT);
+    assert_eq!(client.all.completed_sends, [(NODE, 1)]);
+}
+
+#[test]
+fn send_and_receive_of_large_messages_go_on_together() {
+    const MESSAGES: u8 = 10;
+    let (mut client, mut peer) = Client::connected();
+    client.selector.mark_valid(NODE);
+    // Larger than what the sockets hold, so that the peer writes and reads in turn.
+    let echo = spawn(move || {
+        let mut buffer = vec![0; (4 << 20) + 4];
+        for _ in 0..MESSAGES {
+            peer.read_exact(&mut buffer).unwrap();
+            peer.write_all(&buffer).unwrap();
+        }
+        peer
+    });
+    for n in 0..MESSAGES {
+        let body = vec![n; 4 << 20];
+        client.send(u64::from(n), [framed(&body)]);
+        client.until(|all| all.receives.len() == 1);
+        assert!(client.all.receives[0].frame == body);
+        client.all.receives.clear();
+        assert_eq!(client.all.completed_sends.len(), usize::from(n) + 1);
+    }
+    echo.join().unwrap();
+}
