@@ -1,10 +1,18 @@
 //! Size-delimited frames over non-blocking sockets. Knows nodes, not topics or requests
 //! (Java: `org.apache.kafka.common.network`).
 
+mod channels;
+mod idle;
+mod interest_ops;
+mod kafka_channel;
+mod network_receive;
 mod selectable;
+mod selector;
 mod send;
+mod transport;
 
 pub(crate) use self::selectable::{
     ChannelState, Disconnected, NetworkSend, PollOutcome, Received, Selectable, Wakeup,
 };
+pub(crate) use self::selector::{Selector, SelectorConfig};
 pub(crate) use self::send::Send;

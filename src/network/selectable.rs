@@ -39,6 +39,12 @@ pub(crate) trait Selectable {
     /// Closes at once; no `disconnected` is reported for it.
     fn close(&mut self, node: NodeId);
 
+    /// The node gave a first valid response: from now on its frames may be as large as responses
+    /// are, and not only as large as a first one. Only a selector of real sockets has to care.
+    fn mark_valid(&mut self, node: NodeId) {
+        let _ = node;
+    }
+
     /// What other threads wake `poll` with.
     fn wakeup(&self) -> Wakeup;
 }
@@ -55,6 +61,8 @@ pub(crate) struct NetworkSend {
 #[derive(Debug, Default)]
 pub(crate) struct PollOutcome {
     pub(crate) connected: Vec<NodeId>,
+    /// The end of these comes after all that the same outcome says of the same node: its frames
+    /// arrived before, its sends were written before.
     pub(crate) disconnected: Vec<Disconnected>,
     /// `(node, id)` of each send that was written out whole.
     pub(crate) completed_sends: Vec<(NodeId, u64)>,
@@ -162,8 +170,136 @@ impl Wakeup {
         fence(Ordering::SeqCst);
     }
 
+    /// Whether the poller sleeps, or is about to.
+    #[cfg(test)]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == SLEEPING
+    }
+
     /// How many times the operating system was asked to wake the poller.
     pub(crate) fn writes(&self) -> u64 {
         self.0.writes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begin_sleep_after_a_wake_is_refused_once() {
+        let wakeup = Wakeup::new(None);
+        wakeup.wake();
+        assert!(!wakeup.begin_sleep());
+        wakeup.end_sleep();
+        assert!(wakeup.begin_sleep(), "the note was taken");
+        wakeup.end_sleep();
+        assert_eq!(wakeup.writes(), 0);
+    }
+
+    #[test]
+    fn wake_asks_the_operating_system_only_for_the_first_of_many_to_a_sleeper() {
+        let wakeup = Wakeup::new(None);
+        assert!(wakeup.begin_sleep());
+        for _ in 0..10 {
+            wakeup.clone().wake();
+        }
+        assert_eq!(wakeup.writes(), 1);
+        wakeup.end_sleep();
+        wakeup.wake();
+        assert_eq!(wakeup.writes(), 1, "it runs");
+        assert!(!wakeup.begin_sleep(), "but it is told");
+    }
+
+    /// One step of the poller or of a waker; a waker's two accesses are separate steps, as other
+    /// threads can come in between.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    struct Model {
+        state: u8,
+        work: bool,
+        seen: bool,
+        signal: bool,
+        poller: u8,
+        waker: u8,
+    }
+
+    impl Model {
+        /// The poller: 0 looks for work, 1 begins to sleep, 2 sleeps until signalled, 3 ends.
+        fn step_poller(mut self) -> Option<Self> {
+            match self.poller {
+                0 => {
+                    self.seen |= self.work;
+                    self.poller = 1;
+                }
+                1 if self.state == RUNNING => {
+                    self.state = SLEEPING;
+                    self.poller = 2;
+                }
+                1 => self.poller = 3,
+                2 if self.signal => {
+                    self.signal = false;
+                    self.poller = 3;
+                }
+                2 => return None,
+                _ => {
+                    self.state = RUNNING;
+                    self.poller = 0;
+                }
+            }
+            Some(self)
+        }
+
+        /// The waker: 0 makes work, 1 looks, 2 swaps, 3 signals, 4 is done.
+        fn step_waker(mut self) -> Option<Self> {
+            match self.waker {
+                0 => {
+                    self.work = true;
+                    self.waker = 1;
+                }
+                1 => self.waker = if self.state == NOTIFIED { 4 } else { 2 },
+                2 => {
+                    self.waker = if self.state == SLEEPING { 3 } else { 4 };
+                    self.state = NOTIFIED;
+                }
+                3 => {
+                    self.signal = true;
+                    self.waker = 4;
+                }
+                _ => return None,
+            }
+            Some(self)
+        }
+    }
+
+    /// Every interleaving of the protocol, accesses taken as sequentially consistent (the fences
+    /// are there to make them so): where the waker is done and the poller sleeps for good, the work
+    /// was seen.
+    #[test]
+    fn wake_in_every_interleaving_lets_the_poller_see_the_work() {
+        let mut queue = Vec::new();
+        for state in [RUNNING, NOTIFIED] {
+            queue.push(Model {
+                state,
+                work: false,
+                seen: false,
+                signal: false,
+                poller: 0,
+                waker: 0,
+            });
+        }
+        let mut known = std::collections::BTreeSet::new();
+        let mut asleep = 0;
+        while let Some(model) = queue.pop() {
+            if !known.insert(model) {
+                continue;
+            }
+            let steps = [model.step_poller(), model.step_waker()];
+            if steps.iter().all(Option::is_none) {
+                assert!(model.seen, "asleep for good with work undone: {model:?}");
+                asleep += 1;
+            }
+            queue.extend(steps.into_iter().flatten());
+        }
+        assert!(asleep > 0 && known.len() > 20);
     }
 }

@@ -1,0 +1,193 @@
+//! Which connection has been idle for too long (`connections.max.idle.ms`; Java:
+//! `Selector.IdleExpiryManager`).
+//!
+//! Thread: Sender. Locks: none. Unlike Java's ordered map, a use is one store: the oldest is looked
+//! for only when it may have expired. What happens during a wait is stamped when the next one
+//! begins, because the time during it is not known here; that errs on the later side.
+
+use std::time::{Duration, Instant};
+
+/// When each channel, by its index, was last used.
+#[derive(Debug)]
+pub(super) struct IdleExpiry {
+    /// `None`: never.
+    max_idle: Option<Duration>,
+    last_used: Vec<Option<Instant>>,
+    used_since: Vec<usize>,
+    /// Nothing can expire before.
+    next_check: Option<Instant>,
+}
+
+impl IdleExpiry {
+    pub(super) fn new(max_idle: Option<Duration>) -> Self {
+        Self {
+            max_idle,
+            last_used: Vec::new(),
+            used_since: Vec::new(),
+            next_check: None,
+        }
+    }
+
+    pub(super) fn opened(&mut self, index: usize, now: Instant) {
+        let Some(max_idle) = self.max_idle else {
+            return;
+        };
+        if index >= self.last_used.len() {
+            self.last_used.resize(index + 1, None);
+        }
+        self.set(index, Some(now));
+        if self.next_check.is_none() {
+            self.next_check = now.checked_add(max_idle);
+        }
+    }
+
+    pub(super) fn closed(&mut self, index: usize) {
+        self.set(index, None);
+        self.used_since.retain(|used| *used != index);
+    }
+
+    /// The channel was used; when, the next `begin_poll` says.
+    pub(super) fn used(&mut self, index: usize) {
+        if self.max_idle.is_some() {
+            self.used_since.push(index);
+        }
+    }
+
+    /// Stamps what was used since the last call.
+    pub(super) fn begin_poll(&mut self, now: Instant) {
+        while let Some(index) = self.used_since.pop() {
+            self.set(index, Some(now));
+        }
+    }
+
+    /// `timeout`, or less if a connection may expire before.
+    pub(super) fn limit(&self, timeout: Duration, now: Instant) -> Duration {
+        self.next_check.map_or(timeout, |check| {
+            timeout.min(check.saturating_duration_since(now))
+        })
+    }
+
+    /// The channel that has been idle for longest, if that is too long. One per call, as in Java.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<usize> {
+        let max_idle = self.max_idle?;
+        if self.next_check? > now {
+            return None;
+        }
+        let oldest = self
+            .last_used
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !self.used_since.contains(index))
+            .filter_map(|(index, used)| Some(((*used)?, index)))
+            .min();
+        let expiry = oldest.and_then(|(used, index)| Some((used.checked_add(max_idle)?, index)));
+        match expiry {
+            Some((expiry, index)) if expiry <= now => Some(index),
+            Some((expiry, _)) => {
+                self.next_check = Some(expiry);
+                None
+            }
+            None => {
+                // All were used just now, or there are none.
+                let any = self.last_used.iter().any(Option::is_some);
+                self.next_check = any.then(|| now.checked_add(max_idle)).flatten();
+                None
+            }
+        }
+    }
+
+    fn set(&mut self, index: usize, to: Option<Instant>) {
+        if let Some(used) = self.last_used.get_mut(index) {
+            *used = to;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> impl Fn(Instant) -> Instant {
+        move |start| start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn expired_gives_the_longest_unused_first_and_one_per_call() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(Some(IDLE));
+        idle.opened(0, start);
+        idle.opened(1, start);
+        idle.opened(2, start);
+        idle.used(0);
+        idle.begin_poll(at(3)(start));
+        idle.used(1);
+        idle.begin_poll(at(1)(start));
+        assert_eq!(idle.expired(at(9)(start)), None);
+        let mut order = Vec::new();
+        while let Some(index) = idle.expired(at(30)(start)) {
+            order.push(index);
+            idle.closed(index);
+        }
+        assert_eq!(order, [2, 1, 0]);
+        assert_eq!(idle.limit(IDLE * 9, at(30)(start)), IDLE * 9);
+    }
+
+    #[test]
+    fn expired_at_the_exact_time_and_not_before() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(Some(IDLE));
+        idle.opened(4, start);
+        assert_eq!(idle.limit(IDLE * 9, start), IDLE);
+        assert_eq!(idle.expired(start + IDLE - Duration::from_nanos(1)), None);
+        assert_eq!(idle.expired(start + IDLE), Some(4));
+    }
+
+    #[test]
+    fn used_during_a_wait_counts_from_the_end_of_it() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(Some(IDLE));
+        idle.opened(0, start);
+        // A poll that began at 0 was woken at 9 by this channel; the next begins at 9.
+        idle.used(0);
+        idle.begin_poll(at(9)(start));
+        assert_eq!(idle.expired(at(10)(start)), None);
+        assert_eq!(idle.limit(IDLE * 9, at(10)(start)), Duration::from_secs(9));
+        assert_eq!(idle.expired(at(19)(start)), Some(0));
+    }
+
+    #[test]
+    fn used_in_the_poll_that_would_expire_it_protects() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(Some(IDLE));
+        idle.opened(0, start);
+        idle.begin_poll(start + IDLE);
+        idle.used(0);
+        assert_eq!(idle.expired(start + IDLE), None);
+        assert_eq!(idle.limit(IDLE * 9, start + IDLE), IDLE);
+    }
+
+    #[test]
+    fn expired_without_a_limit_is_never() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(None);
+        idle.opened(0, start);
+        assert_eq!(idle.expired(at(1_000_000)(start)), None);
+        assert_eq!(idle.limit(IDLE, start), IDLE);
+    }
+
+    #[test]
+    fn opened_at_an_index_that_was_closed_begins_anew() {
+        let start = Time::default().now();
+        let mut idle = IdleExpiry::new(Some(IDLE));
+        idle.opened(0, start);
+        idle.used(0);
+        idle.closed(0);
+        idle.opened(0, at(5)(start));
+        idle.begin_poll(at(6)(start));
+        assert_eq!(idle.expired(at(10)(start)), None);
+        assert_eq!(idle.expired(at(15)(start)), Some(0));
+    }
+}
