@@ -7,6 +7,9 @@ mod header;
 pub(crate) mod messages;
 mod wire;
 
+#[cfg(test)]
+mod oracle_tests;
+
 pub(crate) use self::api_key::{ApiKey, VersionRange};
 pub(crate) use self::error_code::ErrorCode;
 pub(crate) use self::header::{RequestHeader, decode_response_header};

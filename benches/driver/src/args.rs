@@ -63,7 +63,9 @@ impl Args {
         let (mut lat_sample, mut warmup) = (None, None);
         let mut words = std::env::args().skip(1);
         while let Some(option) = words.next() {
-            let value = words.next().ok_or_else(|| format!("{option} needs a value"))?;
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{option} needs a value"))?;
             match option.as_str() {
                 "--lat-sample" => lat_sample = Some(number(&value)?),
                 "--warmup" => warmup = Some(number(&value)?),
@@ -136,7 +138,9 @@ impl Args {
             "--max-s" => self.max_s = parsed(&value)?,
             "--perf" => self.perf = parsed(&value)?,
             "-X" => {
-                let pair = value.split_once('=').ok_or_else(|| format!("-X {value}: key=value"))?;
+                let pair = value
+                    .split_once('=')
+                    .ok_or_else(|| format!("-X {value}: key=value"))?;
                 self.extra.push((pair.0.to_owned(), pair.1.to_owned()));
             }
             other => return Err(format!("unknown option {other}")),
@@ -146,7 +150,8 @@ impl Args {
 }
 
 fn parsed<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text} is not a value of this option"))
+    text.parse()
+        .map_err(|_| format!("{text} is not a value of this option"))
 }
 
 fn size(text: &str) -> Result<usize, String> {

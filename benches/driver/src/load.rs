@@ -24,7 +24,9 @@ impl Ring {
             _ => letters(random, args.size),
         };
         Self {
-            payloads: (0..count).map(|index| payload(index, &mut random)).collect(),
+            payloads: (0..count)
+                .map(|index| payload(index, &mut random))
+                .collect(),
             keys: (0..args.keys.next_power_of_two())
                 .map(|_| format!("key-{:012x}", random.next() & 0xffff_ffff_ffff).into_bytes())
                 .collect(),
@@ -54,9 +56,17 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(args: &Args, thread: u64) -> Self {
         let share = args.records / args.threads;
-        let records = if thread == 0 { args.records - share * (args.threads - 1) } else { share };
+        let records = if thread == 0 {
+            args.records - share * (args.threads - 1)
+        } else {
+            share
+        };
         let deadline = Instant::now() + Duration::from_secs_f64(args.max_s);
-        Self { records, sample: args.lat_sample, deadline }
+        Self {
+            records,
+            sample: args.lat_sample,
+            deadline,
+        }
     }
 
     /// Looks at the clock only every 256 records.
@@ -72,7 +82,11 @@ impl Plan {
     /// When it was sent, for records that are timed; else 0.
     #[inline]
     pub(crate) fn tag(&self, index: u64) -> u64 {
-        if self.sample != 0 && index % self.sample == 0 { now_ns() } else { 0 }
+        if self.sample != 0 && index % self.sample == 0 {
+            now_ns()
+        } else {
+            0
+        }
     }
 }
 
@@ -84,7 +98,10 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(rate: f64) -> Self {
-        Self { start: Instant::now(), step_s: 1.0 / rate }
+        Self {
+            start: Instant::now(),
+            step_s: 1.0 / rate,
+        }
     }
 
     pub(crate) fn wait(&self, index: u64) {
@@ -120,9 +137,20 @@ fn letters(random: &mut XorShift, size: usize) -> Vec<u8> {
 
 /// Log lines of the kind people send: repeated names, random numbers.
 fn json(random: &mut XorShift, index: usize, size: usize) -> Vec<u8> {
-    const EVENTS: [&str; 6] = ["page_view", "click", "purchase", "login", "logout", "search"];
-    const AGENTS: [&str; 4] =
-        ["Mozilla/5.0 (X11; Linux x86_64)", "okhttp/4.12.0", "curl/8.5.0", "Mozilla/5.0 (iPhone)"];
+    const EVENTS: [&str; 6] = [
+        "page_view",
+        "click",
+        "purchase",
+        "login",
+        "logout",
+        "search",
+    ];
+    const AGENTS: [&str; 4] = [
+        "Mozilla/5.0 (X11; Linux x86_64)",
+        "okhttp/4.12.0",
+        "curl/8.5.0",
+        "Mozilla/5.0 (iPhone)",
+    ];
     let mut text = String::with_capacity(size + 200);
     while text.len() < size {
         let bits = random.next();

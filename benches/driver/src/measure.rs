@@ -55,7 +55,10 @@ pub(crate) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: (0..64 * 60).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(0) }
+        Self {
+            buckets: (0..64 * 60).map(|_| AtomicU64::new(0)).collect(),
+            max: AtomicU64::new(0),
+        }
     }
 }
 
@@ -82,7 +85,11 @@ impl Histogram {
             seen += bucket.load(Relaxed);
             if seen >= wanted {
                 let (power, rest) = (index / 64 + 5, (index % 64) as u64);
-                let ns = if index < 64 { index as u64 } else { (64 + rest) << (power - 6) };
+                let ns = if index < 64 {
+                    index as u64
+                } else {
+                    (64 + rest) << (power - 6)
+                };
                 return ns as f64 / 1e3;
             }
         }
@@ -94,7 +101,9 @@ impl Histogram {
     }
 
     fn reset(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
+        self.buckets
+            .iter()
+            .for_each(|bucket| bucket.store(0, Relaxed));
         self.max.store(0, Relaxed);
     }
 }
@@ -136,8 +145,14 @@ impl Perf {
             ];
             kinds.into_iter().map(|(event, kernel)| {
                 let mut builder = Builder::new(event);
-                builder.inherit(true).exclude_kernel(!kernel).exclude_user(kernel).exclude_hv(true);
-                builder.build().and_then(|mut counter| counter.enable().map(|()| counter))
+                builder
+                    .inherit(true)
+                    .exclude_kernel(!kernel)
+                    .exclude_user(kernel)
+                    .exclude_hv(true);
+                builder
+                    .build()
+                    .and_then(|mut counter| counter.enable().map(|()| counter))
             })
         });
         Self(counters.and_then(|counters| {
@@ -150,11 +165,17 @@ impl Perf {
 
     fn read(&mut self) -> Vec<u64> {
         let counters = self.0.iter_mut().flatten();
-        counters.map(|counter| counter.read().unwrap_or(0)).collect()
+        counters
+            .map(|counter| counter.read().unwrap_or(0))
+            .collect()
     }
 
     pub(crate) fn start(&mut self) -> Window {
-        Window { counted: self.read(), usage: Usage::now(), started: Instant::now() }
+        Window {
+            counted: self.read(),
+            usage: Usage::now(),
+            started: Instant::now(),
+        }
     }
 }
 
@@ -201,7 +222,11 @@ impl Window {
         );
         let names = ["instr_u", "cyc_u", "instr_k", "cyc_k"];
         for ((name, before), after) in names.iter().zip(&self.counted).zip(&counted) {
-            let _ = write!(line, ",\"{name}\":{:.1}", (after - before) as f64 / sent.max(1) as f64);
+            let _ = write!(
+                line,
+                ",\"{name}\":{:.1}",
+                (after - before) as f64 / sent.max(1) as f64
+            );
         }
         println!("{line},\"notes\":\"shared callback reads every offset\"}}");
         if failed > 0 || acked != sent {
@@ -234,5 +259,6 @@ fn describe(args: &Args, sent: u64) -> String {
 fn peak_resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

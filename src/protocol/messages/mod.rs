@@ -7,7 +7,7 @@ mod produce;
 
 use std::ops::RangeInclusive;
 
-use super::{ApiKey, FrameWriter, ProtocolError, Reader};
+use super::{ApiKey, FrameWriter, ProtocolError, Reader, VersionRange};
 
 pub(crate) use self::api_versions::{ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature};
 pub(crate) use self::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -56,4 +56,68 @@ pub(crate) enum ApiResponse {
     Metadata(MetadataResponse),
     Produce(ProduceResponse),
     InitProducerId(InitProducerIdResponse),
+}
+
+impl ApiRequest {
+    pub(crate) fn api_key(&self) -> ApiKey {
+        match self {
+            Self::ApiVersions(_) => ApiKey::ApiVersions,
+            Self::Metadata(_) => ApiKey::Metadata,
+            Self::Produce(_) => ApiKey::Produce,
+            Self::InitProducerId(_) => ApiKey::InitProducerId,
+        }
+    }
+
+    /// Writes the body; the header is the caller's.
+    pub(crate) fn encode(&self, version: i16, out: &mut FrameWriter) {
+        match self {
+            Self::ApiVersions(request) => request.encode(version, out),
+            Self::Metadata(request) => request.encode(version, out),
+            Self::Produce(request) => request.encode(version, out),
+            Self::InitProducerId(request) => request.encode(version, out),
+        }
+    }
+}
+
+impl ApiResponse {
+    /// Reads the body of a response to `(api_key, version)`.
+    ///
+    /// # Errors
+    /// If the bytes are not such a response.
+    pub(crate) fn decode(
+        api_key: ApiKey,
+        version: i16,
+        input: &mut Reader<'_>,
+    ) -> Result<Self, ProtocolError> {
+        Ok(match api_key {
+            ApiKey::ApiVersions => Self::ApiVersions(Response::decode(version, input)?),
+            ApiKey::Metadata => Self::Metadata(Response::decode(version, input)?),
+            ApiKey::Produce => Self::Produce(Response::decode(version, input)?),
+            ApiKey::InitProducerId => Self::InitProducerId(Response::decode(version, input)?),
+        })
+    }
+
+    /// How long the broker wants to be left alone, and whether it leaves that to us (KIP-219).
+    pub(crate) fn throttle(&self, version: i16) -> (i32, bool) {
+        match self {
+            Self::ApiVersions(response) => (response.throttle_time_ms, version >= 2),
+            Self::Metadata(response) => (response.throttle_time_ms, version >= 6),
+            Self::Produce(response) => (response.throttle_time_ms, version >= 6),
+            Self::InitProducerId(response) => (response.throttle_time_ms, version >= 1),
+        }
+    }
+}
+
+/// The versions of an API that we can write and read.
+pub(crate) fn supported_versions(api_key: ApiKey) -> VersionRange {
+    let versions = match api_key {
+        ApiKey::ApiVersions => ApiVersionsRequest::VERSIONS,
+        ApiKey::Metadata => MetadataRequest::VERSIONS,
+        ApiKey::Produce => ProduceRequest::VERSIONS,
+        ApiKey::InitProducerId => InitProducerIdRequest::VERSIONS,
+    };
+    VersionRange {
+        min: *versions.start(),
+        max: *versions.end(),
+    }
 }

@@ -1,11 +1,14 @@
 //! Produce (key 0), versions 3 to 13: record batches to the leaders of their partitions.
 //! 9 flexible; 10 leader hints (KIP-951); 12 implicit add-partition (KIP-890); 13 topic ids (KIP-516).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::cluster::{Node, Uuid};
+use super::{Request, Response};
+use crate::cluster::{Node, NodeId, Uuid};
+use crate::protocol::{ApiKey, FrameWriter, ProtocolError, Reader};
 
 /// Batches for the partitions one node leads.
 #[derive(Debug, Default)]
@@ -88,3 +91,142 @@ pub(crate) struct LeaderHint {
     pub(crate) leader_id: i32,
     pub(crate) leader_epoch: i32,
 }
+
+impl Request for ProduceRequest {
+    const API_KEY: ApiKey = ApiKey::Produce;
+    const VERSIONS: RangeInclusive<i16> = 3..=13;
+    type Response = ProduceResponse;
+
+    fn encode(&self, version: i16, out: &mut FrameWriter) {
+        let flexible = Self::API_KEY.is_flexible(version);
+        out.nullable_string(self.transactional_id.as_deref(), flexible);
+        out.i16(self.acks);
+        out.i32(self.timeout_ms);
+        out.count(self.topics.len(), flexible);
+        for topic in &self.topics {
+            if version >= TOPIC_IDS {
+                out.uuid(topic.topic_id);
+            } else {
+                out.string(&topic.name, flexible);
+            }
+            out.count(topic.partitions.len(), flexible);
+            for partition in &topic.partitions {
+                out.i32(partition.index);
+                out.records(&partition.records.parts, flexible);
+                out.no_tagged_fields(flexible);
+            }
+            out.no_tagged_fields(flexible);
+        }
+        out.no_tagged_fields(flexible);
+    }
+}
+
+impl Response for ProduceResponse {
+    fn decode(version: i16, input: &mut Reader<'_>) -> Result<Self, ProtocolError> {
+        let flexible = ApiKey::Produce.is_flexible(version);
+        let count = input.count(flexible, 5)?;
+        let mut topics = Vec::with_capacity(count);
+        for _ in 0..count {
+            topics.push(decode_topic(version, flexible, input)?);
+        }
+        let throttle_time_ms = input.i32()?;
+        let mut node_endpoints = Vec::new();
+        input.tagged_fields(flexible, |tag, field| {
+            if tag == 0 {
+                node_endpoints = decode_endpoints(field)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            throttle_time_ms,
+            topics,
+            node_endpoints,
+        })
+    }
+}
+
+fn decode_topic(
+    version: i16,
+    flexible: bool,
+    input: &mut Reader<'_>,
+) -> Result<TopicProduceResponse, ProtocolError> {
+    let (name, topic_id) = if version >= TOPIC_IDS {
+        (Box::default(), input.uuid()?)
+    } else {
+        (input.string(flexible)?.into(), Uuid::ZERO)
+    };
+    // The smallest partition has an index, an error code, an offset and a time.
+    let count = input.count(flexible, 22)?;
+    let mut partitions = Vec::with_capacity(count);
+    for _ in 0..count {
+        partitions.push(decode_partition(version, flexible, input)?);
+    }
+    input.skip_tagged_fields(flexible)?;
+    Ok(TopicProduceResponse {
+        name,
+        topic_id,
+        partitions,
+    })
+}
+
+fn decode_partition(
+    version: i16,
+    flexible: bool,
+    input: &mut Reader<'_>,
+) -> Result<PartitionProduceResponse, ProtocolError> {
+    let mut partition = PartitionProduceResponse {
+        index: input.i32()?,
+        error_code: input.i16()?,
+        base_offset: input.i64()?,
+        log_append_time_ms: input.i64()?,
+        log_start_offset: if version >= 5 { input.i64()? } else { -1 },
+        ..PartitionProduceResponse::default()
+    };
+    if version >= 8 {
+        let count = input.count(flexible, 5)?;
+        partition.record_errors.reserve_exact(count);
+        for _ in 0..count {
+            let batch_index = input.i32()?;
+            let message = input.nullable_string(flexible)?.map(Into::into);
+            input.skip_tagged_fields(flexible)?;
+            partition.record_errors.push(RecordError {
+                batch_index,
+                message,
+            });
+        }
+        partition.error_message = input.nullable_string(flexible)?.map(Into::into);
+    }
+    input.tagged_fields(flexible, |tag, field| {
+        if tag == 0 {
+            let (leader_id, leader_epoch) = (field.i32()?, field.i32()?);
+            partition.current_leader = Some(LeaderHint {
+                leader_id,
+                leader_epoch,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(partition)
+}
+
+fn decode_endpoints(input: &mut Reader<'_>) -> Result<Vec<Node>, ProtocolError> {
+    let count = input.count(true, 10)?;
+    let mut nodes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let id = NodeId(input.i32()?);
+        let host = input.string(true)?.into();
+        let port = u16::try_from(input.i32()?).map_err(|_| input.error("port out of range"))?;
+        let rack = input.nullable_string(true)?.map(Into::into);
+        input.skip_tagged_fields(true)?;
+        nodes.push(Node {
+            id,
+            host,
+            port,
+            rack,
+        });
+    }
+    Ok(nodes)
+}
+
+/// From here on topics have ids instead of names.
+const TOPIC_IDS: i16 = 13;
