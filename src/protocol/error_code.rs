@@ -289,13 +289,12 @@ mod tests {
                 ours.starts_with(&theirs_name) || theirs_name.starts_with(&ours),
                 "{ours} {theirs_name}"
             );
-            assert_eq!(
-                code.is_retriable(),
-                theirs.is_retriable(),
-                "{}",
-                code.name()
-            );
+            if code.is_retriable() != theirs.is_retriable() {
+                differing.push(code.name());
+            }
         }
+        // Kafka made this one retriable after the other table was written.
+        assert_eq!(differing, ["CONCURRENT_TRANSACTIONS"]);
     }
 
     #[test]

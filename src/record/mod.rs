@@ -1,8 +1,15 @@
 //! The record batch format, version 2: bytes of records, header, checksum. Knows no network
 //! (Java: `org.apache.kafka.common.record`).
 
+mod batch_builder;
 mod batch_header;
+mod batch_reader;
 mod headers;
+mod size;
+mod varint;
 
-pub(crate) use self::batch_header::ProducerState;
+pub(crate) use self::batch_builder::{BatchBuilder, RecordView};
+pub(crate) use self::batch_header::{BATCH_OVERHEAD, BatchHeader, ProducerState};
+pub(crate) use self::batch_reader::{BatchReader, ReadRecord};
 pub use self::headers::{Header, Headers};
+pub(crate) use self::size::upper_bound;
