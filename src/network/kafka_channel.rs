@@ -7,7 +7,7 @@
 //! Thread: Sender. Locks: none. Invariants: `interest` is Java's set, CONNECT, then READ, with
 //! WRITE while a send is unfinished; `readable` and `writable` remember edges and are cleared only
 //! by `WouldBlock` or by what epoll(7) calls the same, a short read or write; not writable means
-//! that WRITABLE is registered.
+//! that a send is unfinished and WRITABLE is registered.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -265,11 +265,11 @@ impl KafkaChannel {
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        let is_full = self.is_connected && !self.writable;
-        let wanted = if is_full {
+        // A send that is left over on a connected channel was tried: the socket is full.
+        let wanted = if self.is_connected {
             self.interest
         } else {
-            self.interest.without(InterestOps::WRITE)
+            InterestOps::CONNECT
         };
         match self.registered {
             Some(registered) if registered == wanted => return Ok(()),

@@ -1,5 +1,7 @@
 //! Size-delimited frames over non-blocking sockets. Knows nodes, not topics or requests
 //! (Java: `org.apache.kafka.common.network`).
+//!
+//! Thread: Sender, but for [`Wakeup`] (any). Locks: none.
 
 mod channels;
 mod idle;

@@ -73,6 +73,8 @@ impl Client {
     fn poll(&mut self, timeout: Duration) {
         let now = self.time.now();
         self.selector.poll(timeout, now, &mut self.out).unwrap();
+        let elapsed = self.time.now() - now;
+        assert!(elapsed < LIMIT, "what was to end the wait did not");
         self.all.connected.append(&mut self.out.connected);
         self.all.disconnected.append(&mut self.out.disconnected);
         self.all

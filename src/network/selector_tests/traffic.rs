@@ -276,3 +276,23 @@ fn send_and_receive_of_large_messages_go_on_together() {
     }
     echo.join().unwrap();
 }
+
+#[test]
+fn receive_of_more_than_a_turn_reads_lets_the_others_have_theirs() {
+    let (mut client, mut peer) = Client::connected();
+    let mut other = client.connect(NodeId(2));
+    client.selector.scratch = vec![0; 16].into_boxed_slice();
+    peer.write_all(&framed(&[1; 1000])).unwrap();
+    client.poll(LIMIT);
+    assert!(client.all.receives.is_empty());
+    other.write_all(&framed(b"small")).unwrap();
+    // Nothing tells of the rest again, so it is remembered and no poll waits.
+    let mut order = Vec::new();
+    while order.len() < 2 {
+        calls::take();
+        client.poll(LIMIT);
+        assert!(calls::take().reads <= 18);
+        order.extend(client.all.receives.drain(..).map(|it| it.node.0));
+    }
+    assert_eq!(order, [2, 1]);
+}

@@ -56,7 +56,7 @@ fn poll_closes_one_idle_connection_at_a_time_the_longest_unused_first() {
     });
     let (time, clock) = Time::mock();
     client.time = time;
-    let mut peers: Vec<TcpStream> = (1..=3).map(|node| client.connect(NodeId(node))).collect();
+    let mut peers: Vec<TcpStream> = (1..=4).map(|node| client.connect(NodeId(node))).collect();
     client.poll(Duration::ZERO);
     clock.advance(IDLE / 2);
     // A response is use, and so is a request.
@@ -64,20 +64,24 @@ fn poll_closes_one_idle_connection_at_a_time_the_longest_unused_first() {
     client.until(|all| all.receives.len() == 1);
     clock.advance(IDLE / 4);
     client.poll(Duration::ZERO);
-    client.send(1, [framed(b"x")]);
+    client.selector.send(NetworkSend {
+        node: NodeId(3),
+        id: 1,
+        send: Send::new([framed(b"x")]),
+    });
     clock.advance(IDLE / 8);
     client.poll(Duration::ZERO);
     assert!(client.all.disconnected.is_empty());
 
     clock.advance(IDLE / 8);
-    for expected in [2, 3] {
+    for expected in [2, 4] {
         client.poll(Duration::ZERO);
         if expected == 2 {
             assert_eq!(client.all.disconnected.len(), 1, "one per poll");
         }
     }
     let ends: Vec<i32> = client.all.disconnected.iter().map(|it| it.node.0).collect();
-    assert_eq!(ends, [2, 3]);
+    assert_eq!(ends, [2, 4]);
     for end in &client.all.disconnected {
         assert_eq!(end.state, ChannelState::Expired);
         assert!(end.reason.contains("60000 ms"), "{}", end.reason);
@@ -88,6 +92,7 @@ fn poll_closes_one_idle_connection_at_a_time_the_longest_unused_first() {
         "the socket is closed"
     );
     assert!(client.selector.is_channel_ready(NODE));
+    assert!(client.selector.is_channel_ready(NodeId(3)));
 }
 
 #[test]
