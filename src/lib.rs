@@ -14,6 +14,6 @@ mod time;
 
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
-    DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
+    Callback, DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
 };
 pub use self::record::{Header, Headers};

@@ -2,37 +2,109 @@
 //!
 //! Java's counterpart: `Callback`. Thread: Sender. Locks: none while a callback runs.
 
+use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{DeliveryError, RecordMetadata};
 
-/// Is told the outcome of every record sent with it; one object serves many records (D4).
+/// Is told the outcome of every record sent with it; one object serves many records and costs
+/// none of them an allocation.
 ///
-/// Runs on the Sender thread: anything that would wait in here fails at once (D11).
+/// It runs on the Sender thread, so it should be quick: while it runs, nothing is sent or
+/// received. `send` works in here as long as it need not wait; whatever would wait fails at once
+/// with [`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock). A panic is logged and harms nothing else.
 pub trait DeliveryCallback: Send + Sync {
-    /// Called once for each record, in the order of sending per partition, with the tag given at `send`.
+    /// Called once for each record, per partition in the order of sending, with the tag given at `send`.
     fn on_completion(&self, tag: u64, result: Result<&RecordMetadata, &DeliveryError>);
 }
 
-/// A callback for one record.
-pub(crate) enum Callback {
-    /// Costs no allocation: shared by many records, told apart by the tag.
+/// What to call for one record: a closure, or a shared [`DeliveryCallback`] with a tag.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kafka_producer::{Callback, DeliveryCallback, DeliveryError, RecordMetadata};
+///
+/// struct Count;
+/// impl DeliveryCallback for Count {
+///     fn on_completion(&self, tag: u64, result: Result<&RecordMetadata, &DeliveryError>) {
+///         println!("{tag}: {}", result.is_ok());
+///     }
+/// }
+///
+/// let shared: Arc<dyn DeliveryCallback> = Arc::new(Count);
+/// let one = Callback::from((&shared, 7));
+/// let another = Callback::once(|result| println!("{}", result.is_ok()));
+/// ```
+pub struct Callback(pub(crate) Kind);
+
+pub(crate) enum Kind {
     Shared(Arc<dyn DeliveryCallback>, u64),
-    /// Costs one allocation, unless the closure captures nothing.
-    Once(Box<dyn FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send>),
+    Once(OnceCallback),
+}
+
+pub(crate) type OnceCallback = Box<dyn FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send>;
+
+impl Callback {
+    /// Wraps a closure; costs one allocation unless it captures nothing.
+    pub fn once(
+        closure: impl FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
+    ) -> Self {
+        Self(Kind::Once(Box::new(closure)))
+    }
+
+    /// Shares an object among many records, told apart by the tag; costs no allocation.
+    #[must_use]
+    pub fn shared(callback: Arc<dyn DeliveryCallback>, tag: u64) -> Self {
+        Self(Kind::Shared(callback, tag))
+    }
+}
+
+impl From<(&Arc<dyn DeliveryCallback>, u64)> for Callback {
+    fn from((callback, tag): (&Arc<dyn DeliveryCallback>, u64)) -> Self {
+        Self::shared(Arc::clone(callback), tag)
+    }
+}
+
+impl<F> From<F> for Callback
+where
+    F: FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
+{
+    fn from(closure: F) -> Self {
+        Self::once(closure)
+    }
 }
 
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Shared(..) => "Callback::Shared",
-            Self::Once(_) => "Callback::Once",
+        f.write_str(match self.0 {
+            Kind::Shared(..) => "Callback::Shared",
+            Kind::Once(_) => "Callback::Once",
         })
     }
 }
 
-/// Whether the calling thread is inside a user's callback: then nothing may wait (D11).
+thread_local! {
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is inside a user's callback: then nothing may wait.
 pub(crate) fn in_callback() -> bool {
-    todo!("accumulator room: a thread-local set around callbacks")
+    IN_CALLBACK.get()
+}
+
+/// Runs user code so that a panic of it harms nobody else.
+pub(crate) fn run_guarded(what: &str, user_code: impl FnOnce()) {
+    let before = IN_CALLBACK.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(user_code));
+    IN_CALLBACK.set(before);
+    if let Err(panic) = outcome {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        log::error!("{what} panicked: {text}");
+    }
 }

@@ -3,11 +3,13 @@
 mod accumulator;
 mod batch_id;
 mod callback;
+mod delivery_error;
 mod record_metadata;
 mod send_handle;
 mod sender;
 mod transaction;
 
-pub use self::callback::DeliveryCallback;
+pub use self::callback::{Callback, DeliveryCallback};
+pub use self::delivery_error::{DeliveryError, UndeliveredRecord};
 pub use self::record_metadata::RecordMetadata;
-pub use self::send_handle::{DeliveryError, SendHandle, UndeliveredRecord};
+pub use self::send_handle::SendHandle;

@@ -2,18 +2,56 @@
 //!
 //! Java's counterpart: `ready` and `drain` of `RecordAccumulator`. Thread: Sender, which owns it.
 //! Locks: one partition's queue at a time.
+//! ```text
+//! nothing queued <-> waiting (linger, backoff: a timer) -> in its node's ring -> drained
+//!                    without a leader (until metadata)     blocked, muted (until told)
+//! ```
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use super::partition_queue::HeadState;
+use super::schedule::{Schedule, Timer};
+use super::topic::Slot;
 use super::{ProducerBatch, RecordAccumulator};
+use crate::backoff::ExponentialBackoff;
 use crate::cluster::{Cluster, NodeId, TopicPartition, Uuid};
 use crate::producer::batch_id::{BatchId, SlotId};
+use crate::random::Random;
 use crate::record::ProducerState;
 
 /// Owned by the Sender.
 #[derive(Debug)]
-pub(crate) struct Drainer {}
+pub(crate) struct Drainer {
+    accumulator: Arc<RecordAccumulator>,
+    cluster: Arc<Cluster>,
+    backoff: ExponentialBackoff,
+    random: Random,
+    slots: BTreeMap<SlotId, SlotView>,
+    rings: BTreeMap<NodeId, VecDeque<SlotId>>,
+    /// Slots with data that only linger keeps back.
+    lingering: BTreeSet<SlotId>,
+    /// Slots with data whose partition has no leader.
+    leaderless: BTreeSet<SlotId>,
+    schedule: Schedule,
+    /// Which node is asked first; moves on with every look.
+    turn: usize,
+    activated: Vec<Arc<Slot>>,
+}
+
+/// What the Sender remembers of a slot.
+#[derive(Debug)]
+struct SlotView {
+    slot: Arc<Slot>,
+    in_ring: Option<NodeId>,
+    /// `admit` said no, until `unblock`.
+    blocked: bool,
+    muted: bool,
+    /// When the head's backoff ends; drawn once per attempt.
+    backoff: Option<(BatchId, u32, Instant)>,
+}
 
 /// Who has work now, and when to look again.
 #[derive(Debug, Default)]
@@ -58,66 +96,451 @@ pub(crate) struct Drained {
     pub(crate) leader_epoch: i32,
 }
 
+/// Where a slot stands after a look.
+enum Standing {
+    Empty,
+    Leaderless,
+    /// Blocked or muted: somebody will say.
+    Held,
+    Sendable(NodeId),
+    Lingers(Instant),
+    BacksOff(Instant),
+}
+
 impl Drainer {
-    pub(crate) fn new(_accumulator: Arc<RecordAccumulator>) -> Self {
-        todo!("accumulator room")
+    pub(crate) fn new(accumulator: Arc<RecordAccumulator>, random: Random) -> Self {
+        let config = &accumulator.config;
+        Self {
+            backoff: ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max),
+            accumulator,
+            cluster: Arc::default(),
+            random,
+            slots: BTreeMap::new(),
+            rings: BTreeMap::new(),
+            lingering: BTreeSet::new(),
+            leaderless: BTreeSet::new(),
+            schedule: Schedule::default(),
+            turn: 0,
+            activated: Vec::new(),
+        }
     }
 
     /// Takes in what appenders activated and what the clock brought (B79..B81). Cost follows
-    /// partitions with data (D9); a partition that was skipped does not count until unblocked.
-    pub(crate) fn ready(&mut self, _cluster: &Arc<Cluster>, _now: Instant) -> ReadyCheck {
-        todo!("accumulator room")
+    /// partitions with data; a partition that was skipped does not count until unblocked.
+    pub(crate) fn ready(&mut self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheck {
+        self.take_in_cluster(cluster, now);
+        self.take_in_activated(now);
+        while let Some((slot, timer)) = self.schedule.pop_due(now) {
+            match timer {
+                Timer::Ready => self.look(slot, now),
+                Timer::Expiry => self.schedule.set(slot, Timer::Expiry, now),
+            }
+            if timer == Timer::Expiry {
+                break; // It stays first until `expire` has looked.
+            }
+        }
+        if self.accumulator.everything_is_sendable() {
+            for slot in std::mem::take(&mut self.lingering) {
+                self.look(slot, now);
+            }
+        }
+        let mut next_check = self.schedule.next();
+        self.accumulator.set_next_look(next_check);
+        if self.accumulator.has_activated() {
+            next_check = Some(now);
+        }
+        ReadyCheck {
+            nodes: self.nodes_with_work(),
+            next_check,
+            unknown_leader_topics: self.leaderless_topics(),
+        }
+    }
+
+    /// Leaders may have moved, topics may have come or gone.
+    fn take_in_cluster(&mut self, cluster: &Arc<Cluster>, now: Instant) {
+        if Arc::ptr_eq(&self.cluster, cluster) {
+            return;
+        }
+        self.cluster = Arc::clone(cluster);
+        for name in self.accumulator.topic_names() {
+            match cluster.topic(&name) {
+                Some(info) => drop(self.accumulator.learn_topic(info)),
+                None => self.accumulator.forget_topic(&name),
+            }
+        }
+        self.rings.clear();
+        let known: Vec<SlotId> = self.slots.keys().copied().collect();
+        for slot in known {
+            if let Some(view) = self.slots.get_mut(&slot) {
+                view.in_ring = None;
+            }
+            self.look(slot, now);
+        }
+    }
+
+    fn take_in_activated(&mut self, now: Instant) {
+        let mut activated = std::mem::take(&mut self.activated);
+        self.accumulator.take_activated(&mut activated);
+        for slot in activated.drain(..) {
+            // Cleared before the look: what comes after it activates again.
+            slot.active.store(false, Ordering::Release);
+            std::sync::atomic::fence(Ordering::SeqCst);
+            let id = slot.id;
+            self.slots.entry(id).or_insert_with(|| SlotView {
+                slot,
+                in_ring: None,
+                blocked: false,
+                muted: false,
+                backoff: None,
+            });
+            self.look(id, now);
+        }
+        self.activated = activated;
+    }
+
+    /// Puts a slot where it belongs now.
+    fn look(&mut self, slot: SlotId, now: Instant) {
+        let standing = self.standing(slot, now);
+        self.lingering.remove(&slot);
+        self.leaderless.remove(&slot);
+        let Some(view) = self.slots.get_mut(&slot) else {
+            return;
+        };
+        match standing {
+            // Its queue is the accumulator's; it comes back when it is activated again.
+            Standing::Empty if !view.blocked && !view.muted => {
+                self.slots.remove(&slot);
+            }
+            Standing::Empty | Standing::Held => {}
+            Standing::Leaderless => {
+                self.leaderless.insert(slot);
+            }
+            Standing::Sendable(node) => {
+                if view.in_ring != Some(node) {
+                    view.in_ring = Some(node);
+                    self.rings.entry(node).or_default().push_back(slot);
+                }
+            }
+            Standing::Lingers(until) => {
+                self.lingering.insert(slot);
+                self.schedule.set(slot, Timer::Ready, until);
+            }
+            Standing::BacksOff(until) => self.schedule.set(slot, Timer::Ready, until),
+        }
+    }
+
+    fn standing(&mut self, slot: SlotId, now: Instant) -> Standing {
+        let Some(view) = self.slots.get_mut(&slot) else {
+            return Standing::Empty;
+        };
+        let (head, id) = {
+            let queue = view.slot.queue.lock();
+            let Some(head) = queue.head_state() else {
+                return Standing::Empty;
+            };
+            (head, queue.head().map(ProducerBatch::id))
+        };
+        self.schedule.set(slot, Timer::Expiry, head.deadline);
+        if view.blocked || view.muted {
+            return Standing::Held;
+        }
+        let tp = &view.slot.topic_partition;
+        let Some(partition) = self.cluster.partition(&tp.topic, tp.partition) else {
+            return Standing::Leaderless;
+        };
+        let Some(leader) = partition.leader else {
+            return Standing::Leaderless;
+        };
+        if let (Some(id), Some(last)) = (id, head.last_attempt) {
+            // A new leader is asked at once (KIP-951).
+            let until = backoff_end(view, (id, &head, last), self.backoff, &mut self.random);
+            if until > now && partition.leader_epoch <= head.leader_epoch {
+                return Standing::BacksOff(until);
+            }
+            return Standing::Sendable(leader);
+        }
+        let lingers_until = crate::time::deadline(head.created, self.accumulator.config.linger);
+        if head.full || lingers_until <= now || self.accumulator.everything_is_sendable() {
+            Standing::Sendable(leader)
+        } else {
+            Standing::Lingers(lingers_until)
+        }
+    }
+
+    /// Nodes whose ring is not empty, each time beginning with another one.
+    fn nodes_with_work(&mut self) -> Vec<NodeId> {
+        self.rings.retain(|_, ring| !ring.is_empty());
+        let mut nodes: Vec<NodeId> = self.rings.keys().copied().collect();
+        if !nodes.is_empty() {
+            let first = self.turn % nodes.len();
+            nodes.rotate_left(first);
+            self.turn = self.turn.wrapping_add(1);
+        }
+        nodes
+    }
+
+    fn leaderless_topics(&self) -> Vec<Arc<str>> {
+        let views = self
+            .leaderless
+            .iter()
+            .filter_map(|slot| self.slots.get(slot));
+        let mut topics: Vec<Arc<str>> = views
+            .map(|view| Arc::clone(&view.slot.topic_partition.topic))
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
     }
 
     /// Takes at most one batch per partition the node leads, up to `max_size` bytes in all (a
     /// larger one goes alone), from where the last drain of this node stopped (B82, B83).
     pub(crate) fn drain(
         &mut self,
-        _node: NodeId,
-        _max_size: usize,
-        _now: Instant,
-        _admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
-        _out: &mut Vec<Drained>,
+        node: NodeId,
+        max_size: usize,
+        now: Instant,
+        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+        out: &mut Vec<Drained>,
     ) {
-        todo!("accumulator room")
+        let Some(mut ring) = self.rings.remove(&node) else {
+            return;
+        };
+        let before = out.len();
+        let mut size = 0;
+        for _ in 0..ring.len() {
+            let Some(slot) = ring.pop_front() else { break };
+            let fits = |batch: usize| size == 0 || size + batch <= max_size;
+            match self.drain_slot(slot, fits, admit) {
+                Taken::Batch(drained) => {
+                    size += drained.batch.size();
+                    out.push(*drained);
+                }
+                Taken::Nothing => {}
+                Taken::Stop => {
+                    ring.push_front(slot);
+                    break;
+                }
+            }
+        }
+        // Those that were not reached keep their places; those that were come after them.
+        let later = self.rings.remove(&node).unwrap_or_default();
+        ring.extend(later);
+        self.rings.insert(node, ring);
+        let drained: Vec<SlotId> = out
+            .iter()
+            .skip(before)
+            .map(|drained| drained.batch.id().slot)
+            .collect();
+        drained.into_iter().for_each(|slot| self.look(slot, now));
+    }
+
+    fn drain_slot(
+        &mut self,
+        slot: SlotId,
+        fits: impl Fn(usize) -> bool,
+        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+    ) -> Taken {
+        let Some(view) = self.slots.get_mut(&slot) else {
+            return Taken::Nothing;
+        };
+        if view.blocked || view.muted {
+            view.in_ring = None;
+            return Taken::Nothing;
+        }
+        let tp = &view.slot.topic_partition;
+        let mut queue = view.slot.queue.lock();
+        let Some(head) = queue.head() else {
+            view.in_ring = None;
+            return Taken::Nothing;
+        };
+        if !fits(head.size()) {
+            return Taken::Stop;
+        }
+        let topic_id = self
+            .cluster
+            .topic(&tp.topic)
+            .map_or(Uuid::ZERO, |topic| topic.id);
+        let shown = BatchHead {
+            id: head.id(),
+            topic_partition: tp,
+            topic_id,
+            // An open batch may still grow while it is shown: it is sealed under this lock.
+            record_count: head.record_count(),
+            attempts: head.attempts(),
+        };
+        let state = match admit(&shown) {
+            DrainVerdict::Send(state) => state,
+            DrainVerdict::SkipPartition => {
+                view.blocked = true;
+                view.in_ring = None;
+                return Taken::Nothing;
+            }
+            DrainVerdict::StopNode => return Taken::Stop,
+        };
+        view.in_ring = None;
+        let Some(batch) = queue.pop_front() else {
+            return Taken::Nothing;
+        };
+        drop(queue);
+        self.accumulator
+            .queued_batches
+            .fetch_sub(1, Ordering::AcqRel);
+        let partition = self.cluster.partition(&tp.topic, tp.partition);
+        let leader_epoch = partition.map_or(-1, |partition| partition.leader_epoch);
+        Taken::Batch(Box::new(Drained {
+            batch,
+            state,
+            topic_id,
+            leader_epoch,
+        }))
+    }
+
+    /// Whether the node still has something in its ring.
+    pub(crate) fn has_work(&self, node: NodeId) -> bool {
+        self.rings.get(&node).is_some_and(|ring| !ring.is_empty())
     }
 
     /// Puts a batch back for another attempt after its backoff, in the order of `BatchId`.
-    pub(crate) fn reenqueue(&mut self, _batch: ProducerBatch, _now: Instant) {
-        todo!("accumulator room")
+    pub(crate) fn reenqueue(&mut self, mut batch: ProducerBatch, now: Instant) {
+        let slot = batch.id().slot;
+        batch.put_back(now);
+        let Some(handle) = self.view(slot) else {
+            return;
+        };
+        self.accumulator
+            .queued_batches
+            .fetch_add(1, Ordering::AcqRel);
+        handle.queue.lock().insert(batch);
+        self.leave_ring(slot);
+        self.look(slot, now);
+    }
+
+    fn view(&mut self, slot: SlotId) -> Option<Arc<Slot>> {
+        if !self.slots.contains_key(&slot) {
+            let handle = self.accumulator.slot(slot)?;
+            let view = SlotView {
+                slot: handle,
+                in_ring: None,
+                blocked: false,
+                muted: false,
+                backoff: None,
+            };
+            self.slots.insert(slot, view);
+        }
+        self.slots.get(&slot).map(|view| Arc::clone(&view.slot))
+    }
+
+    fn leave_ring(&mut self, slot: SlotId) {
+        let Some(view) = self.slots.get_mut(&slot) else {
+            return;
+        };
+        if let Some(ring) = view
+            .in_ring
+            .take()
+            .and_then(|node| self.rings.get_mut(&node))
+        {
+            ring.retain(|other| *other != slot);
+        }
     }
 
     /// What `admit` may depend on has changed for this partition (a batch of it ended).
-    pub(crate) fn unblock(&mut self, _slot: SlotId) {
-        todo!("accumulator room")
-    }
-
-    /// What `admit` may depend on has changed for all (a producer id came).
-    pub(crate) fn unblock_all(&mut self) {
-        todo!("accumulator room")
+    pub(crate) fn unblock(&mut self, slot: SlotId, now: Instant) {
+        if let Some(view) = self.slots.get_mut(&slot).filter(|view| view.blocked) {
+            view.blocked = false;
+            self.look(slot, now);
+        }
     }
 
     /// No batch of this partition goes until `unmute`: order with one request in flight (B86).
-    pub(crate) fn mute(&mut self, _slot: SlotId) {
-        todo!("accumulator room")
+    pub(crate) fn mute(&mut self, slot: SlotId) {
+        if self.view(slot).is_some() {
+            self.leave_ring(slot);
+            if let Some(view) = self.slots.get_mut(&slot) {
+                view.muted = true;
+            }
+        }
     }
 
-    pub(crate) fn unmute(&mut self, _slot: SlotId) {
-        todo!("accumulator room")
+    pub(crate) fn unmute(&mut self, slot: SlotId, now: Instant) {
+        if let Some(view) = self.slots.get_mut(&slot) {
+            view.muted = false;
+            self.look(slot, now);
+        }
     }
 
     /// Takes out queued batches whose delivery timeout has passed (B89), oldest first.
-    pub(crate) fn expire(&mut self, _now: Instant, _out: &mut Vec<ProducerBatch>) {
-        todo!("accumulator room")
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<ProducerBatch>) {
+        let mut looked = Vec::new();
+        while let Some((slot, timer)) = self.schedule.pop_due(now) {
+            if timer == Timer::Expiry {
+                self.expire_slot(slot, now, out);
+            }
+            looked.push(slot);
+        }
+        looked.into_iter().for_each(|slot| {
+            self.leave_ring(slot);
+            self.look(slot, now);
+        });
+    }
+
+    fn expire_slot(&mut self, slot: SlotId, now: Instant, out: &mut Vec<ProducerBatch>) {
+        let Some(view) = self.slots.get(&slot) else {
+            return;
+        };
+        let mut queue = view.slot.queue.lock();
+        while queue.head().is_some_and(|head| head.deadline() <= now) {
+            self.accumulator
+                .queued_batches
+                .fetch_sub(1, Ordering::AcqRel);
+            out.extend(queue.pop_front());
+        }
     }
 
     /// Takes out everything that is queued, open batches included (force close, fatal error).
-    pub(crate) fn abort_all(&mut self, _out: &mut Vec<ProducerBatch>) {
-        todo!("accumulator room")
+    pub(crate) fn abort_all(&mut self, out: &mut Vec<ProducerBatch>) {
+        for slot in self.accumulator.all_slots() {
+            let before = out.len();
+            out.extend(slot.queue.lock().drain_all());
+            self.accumulator
+                .queued_batches
+                .fetch_sub(out.len() - before, Ordering::AcqRel);
+        }
     }
 
     /// Whether any batch is queued, open ones included.
     pub(crate) fn has_queued(&self) -> bool {
-        todo!("accumulator room")
+        self.accumulator.queued_batches.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn accumulator(&self) -> &Arc<RecordAccumulator> {
+        &self.accumulator
+    }
+}
+
+/// What one slot gave.
+enum Taken {
+    Batch(Box<Drained>),
+    Nothing,
+    Stop,
+}
+
+/// When the head's backoff is over; drawn once per attempt, so that looking does not re-roll it.
+fn backoff_end(
+    view: &mut SlotView,
+    (id, head, last): (BatchId, &HeadState, Instant),
+    backoff: ExponentialBackoff,
+    random: &mut Random,
+) -> Instant {
+    match view.backoff {
+        Some((known, attempts, until)) if known == id && attempts == head.attempts => until,
+        _ => {
+            let wait = head
+                .attempts
+                .checked_sub(1)
+                .map_or(Duration::ZERO, |before| backoff.backoff(before, random));
+            let until = crate::time::deadline(last, wait);
+            view.backoff = Some((id, head.attempts, until));
+            until
+        }
     }
 }

@@ -2,14 +2,26 @@
 //! of the day for the Sender. Application threads use [`RecordAccumulator`], the Sender [`Drainer`].
 //! Knows nothing of sequences or transactions.
 
+mod buffer_pool;
+mod callback_slots;
 mod drainer;
+mod flush;
+mod partition_queue;
 mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
+mod schedule;
+mod topic;
 
+#[cfg(test)]
+mod accumulator_tests;
+
+pub(crate) use self::buffer_pool::MemoryTicket;
 pub(crate) use self::drainer::{BatchHead, DrainVerdict, Drained, Drainer, ReadyCheck};
-pub(crate) use self::produce_request_result::ProduceRequestResult;
+pub(crate) use self::flush::FlushTicket;
+pub(crate) use self::produce_request_result::{BatchOutcome, ProduceRequestResult};
 pub(crate) use self::producer_batch::{BatchAck, BatchFailure, ProducerBatch};
 pub(crate) use self::record_accumulator::{
-    AccumulatorConfig, Append, FlushTicket, MemoryTicket, RecordAccumulator, RecordToAppend, Topic,
+    AccumulatorConfig, Append, RecordAccumulator, RecordToAppend,
 };
+pub(crate) use self::topic::Topic;

@@ -1,20 +1,55 @@
 //! A batch: records of one partition that live and die together. One owner; everyone else knows
 //! its `BatchId`.
 //!
-//! Java's counterpart: `ProducerBatch`. Thread: application while open, then Sender. Locks: none.
+//! Java's counterpart: `ProducerBatch`. Thread: application while open, then Sender. Locks: none of
+//! its own (while open it lies in its partition's queue).
+//! ```text
+//! open --seal--> sealed --encode--> on its way --complete(self) | fail(self)--> gone
+//! ```
+//! Invariant: it ends exactly once; one that is dropped on the way ends with an internal error.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::buffer_pool::{BufferPool, PooledBuffer};
+use super::callback_slots::{CallbackSlots, RecordFacts};
+use super::flush::FlushToken;
+use super::produce_request_result::{BatchOutcome, ProduceRequestResult, failed_batch};
 use crate::cluster::TopicPartition;
-use crate::error::{Error, Persistence};
+use crate::error::{Error, ErrorKind, Persistence};
 use crate::producer::batch_id::BatchId;
-use crate::record::ProducerState;
+use crate::producer::callback::Callback;
+use crate::record::{BATCH_OVERHEAD, BatchBuilder, BatchHeader, ProducerState, RecordView};
 
 /// Records of one partition on their way.
 #[derive(Debug)]
-pub(crate) struct ProducerBatch {}
+pub(crate) struct ProducerBatch {
+    id: BatchId,
+    body: Body,
+    base_timestamp_ms: i64,
+    max_timestamp_ms: i64,
+    record_count: u32,
+    result: Arc<ProduceRequestResult>,
+    callbacks: CallbackSlots,
+    created: Instant,
+    deadline: Instant,
+    attempts: u32,
+    proved_not_written: u32,
+    last_attempt: Option<Instant>,
+    leader_epoch: i32,
+    encoded: Option<(Option<ProducerState>, Bytes)>,
+    /// Counts as outstanding until it is dropped, which is after callbacks and waiters.
+    flush_token: FlushToken,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    Open(BatchBuilder<PooledBuffer>),
+    Sealed { chunks: Vec<Bytes>, size: usize },
+}
 
 /// What the broker said of a batch it took.
 #[derive(Debug, Clone, Copy)]
@@ -29,75 +64,278 @@ pub(crate) struct BatchAck {
 #[derive(Debug)]
 pub(crate) struct BatchFailure {
     pub(crate) error: Error,
-    /// Records that were the cause, by index, with a reason of their own (KIP-467).
+    /// Records that were the cause, by index in order, with a reason of their own (KIP-467).
     pub(crate) record_errors: Vec<(u32, Error)>,
 }
 
+/// Where and when a batch begins.
+#[derive(Debug)]
+pub(crate) struct NewBatch {
+    pub(crate) id: BatchId,
+    pub(crate) topic_partition: TopicPartition,
+    pub(crate) created: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) flush_token: FlushToken,
+}
+
 impl ProducerBatch {
+    /// An open batch over `chunks`.
+    pub(super) fn new(new: NewBatch, chunks: Vec<PooledBuffer>, callbacks: CallbackSlots) -> Self {
+        Self {
+            id: new.id,
+            body: Body::Open(BatchBuilder::new(chunks)),
+            base_timestamp_ms: 0,
+            max_timestamp_ms: 0,
+            record_count: 0,
+            result: Arc::new(ProduceRequestResult::new(new.topic_partition)),
+            callbacks,
+            created: new.created,
+            deadline: new.deadline,
+            attempts: 0,
+            proved_not_written: 0,
+            last_attempt: None,
+            leader_epoch: -1,
+            encoded: None,
+            flush_token: new.flush_token,
+            ended: false,
+        }
+    }
+
+    /// Appends if the record fits into what `limit` bytes and memory allow; the first one always
+    /// fits. Gives the record's index. The callback is taken only then.
+    #[inline]
+    pub(crate) fn try_append(
+        &mut self,
+        record: &RecordView<'_>,
+        callback: &mut Option<Callback>,
+        limit: usize,
+        pool: &Arc<BufferPool>,
+    ) -> Option<u32> {
+        let Body::Open(builder) = &mut self.body else {
+            return None;
+        };
+        let sizes = builder.record_size(record);
+        let index = builder.record_count();
+        if index > 0 && BATCH_OVERHEAD + builder.written() + sizes.1 > limit {
+            return None;
+        }
+        while builder.room() < sizes.1 {
+            builder.add_chunk(pool.try_chunk()?);
+        }
+        if callback.is_some() && !self.callbacks.has_room() {
+            return None;
+        }
+        builder.append(record, sizes);
+        if let Some(callback) = callback.take() {
+            let timestamp_delta_ms = record
+                .timestamp_ms
+                .wrapping_sub(builder.base_timestamp_ms());
+            let size = |bytes: Option<&[u8]>| {
+                bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+            };
+            let facts = RecordFacts {
+                index,
+                timestamp_delta_ms,
+                key_size: size(record.key),
+                value_size: size(record.value),
+            };
+            self.callbacks.push(callback, facts);
+        }
+        Some(index)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.body, Body::Open(_))
+    }
+
+    /// No record joins any more.
+    pub(crate) fn seal(&mut self) {
+        if let Body::Open(builder) = &mut self.body {
+            let builder = std::mem::replace(builder, BatchBuilder::new(Vec::new()));
+            self.base_timestamp_ms = builder.base_timestamp_ms();
+            self.max_timestamp_ms = builder.max_timestamp_ms();
+            self.record_count = builder.record_count();
+            let size = builder.written();
+            let chunks = builder
+                .into_chunks()
+                .into_iter()
+                .map(Bytes::from_owner)
+                .collect();
+            self.body = Body::Sealed { chunks, size };
+        }
+    }
+
     pub(crate) fn id(&self) -> BatchId {
-        todo!("accumulator room")
+        self.id
+    }
+
+    pub(crate) fn result(&self) -> &Arc<ProduceRequestResult> {
+        &self.result
     }
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
-        todo!("accumulator room")
+        self.result.topic_partition()
     }
 
     pub(crate) fn record_count(&self) -> u32 {
-        todo!("accumulator room")
+        match &self.body {
+            Body::Open(builder) => builder.record_count(),
+            Body::Sealed { .. } => self.record_count,
+        }
     }
 
     /// Bytes on the wire, header included.
     pub(crate) fn size(&self) -> usize {
-        todo!("accumulator room")
+        BATCH_OVERHEAD
+            + match &self.body {
+                Body::Open(builder) => builder.written(),
+                Body::Sealed { size, .. } => *size,
+            }
     }
 
     pub(crate) fn created(&self) -> Instant {
-        todo!("accumulator room")
+        self.created
     }
 
     /// When `delivery.timeout.ms` is over.
     pub(crate) fn deadline(&self) -> Instant {
-        todo!("accumulator room")
+        self.deadline
     }
 
     /// The largest timestamp of its records.
     pub(crate) fn max_timestamp_ms(&self) -> i64 {
-        todo!("accumulator room")
+        self.max_timestamp_ms
     }
 
     /// How many times it was handed to a connection.
     pub(crate) fn attempts(&self) -> u32 {
-        todo!("accumulator room")
+        self.attempts
+    }
+
+    /// When it was last handed to a connection, or put back.
+    pub(crate) fn last_attempt(&self) -> Option<Instant> {
+        self.last_attempt
+    }
+
+    /// The leader's epoch at the latest attempt.
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
     }
 
     /// Notes an attempt that begins: the bytes are handed to a connection.
-    pub(crate) fn begin_attempt(&mut self, _now: Instant, _leader_epoch: i32) {
-        todo!("accumulator room")
+    pub(crate) fn begin_attempt(&mut self, now: Instant, leader_epoch: i32) {
+        self.attempts += 1;
+        self.last_attempt = Some(now);
+        self.leader_epoch = leader_epoch;
     }
 
-    /// Notes that the latest attempt certainly did not append (D3's table, or no byte was written).
+    /// Backoff counts from here.
+    pub(crate) fn put_back(&mut self, now: Instant) {
+        self.last_attempt = Some(now);
+    }
+
+    /// Notes that the latest attempt certainly did not append (a code that proves it, or no byte
+    /// was written).
     pub(crate) fn attempt_proved_not_written(&mut self) {
-        todo!("accumulator room")
+        self.proved_not_written += 1;
+        debug_assert!(
+            self.proved_not_written <= self.attempts,
+            "one proof an attempt"
+        );
     }
 
-    /// `NotWritten` if every attempt was proved not written, else `Unknown` (D3).
+    /// `NotWritten` if every attempt was proved not written, else `Unknown`.
     pub(crate) fn persistence(&self) -> Persistence {
-        todo!("accumulator room")
+        if self.proved_not_written == self.attempts {
+            Persistence::NotWritten
+        } else {
+            Persistence::Unknown
+        }
     }
 
     /// The whole batch as bytes for one attempt: 61 bytes of header with the state and the CRC,
-    /// then the records' chunks, shared, never copied. Cached while the state stays the same.
-    pub(crate) fn encode(&mut self, _state: Option<ProducerState>) -> Vec<Bytes> {
-        todo!("accumulator room")
+    /// then the records' chunks, shared, never copied. Kept while the state stays the same.
+    pub(crate) fn encode(&mut self, state: Option<ProducerState>) -> Vec<Bytes> {
+        self.seal();
+        let Body::Sealed { chunks, .. } = &self.body else {
+            return Vec::new();
+        };
+        let header = match &self.encoded {
+            Some((encoded_for, header)) if *encoded_for == state => header.clone(),
+            _ => {
+                let header = BatchHeader {
+                    record_count: self.record_count,
+                    base_timestamp_ms: self.base_timestamp_ms,
+                    max_timestamp_ms: self.max_timestamp_ms,
+                    state,
+                };
+                Bytes::copy_from_slice(&header.encode(chunks))
+            }
+        };
+        self.encoded = Some((state, header.clone()));
+        std::iter::once(header)
+            .chain(chunks.iter().cloned())
+            .collect()
     }
 
     /// Ends it well: callbacks in order (each under `catch_unwind`), then handles, then flushes.
-    pub(crate) fn complete(self, _ack: BatchAck) {
-        todo!("accumulator room")
+    pub(crate) fn complete(mut self, ack: BatchAck) {
+        self.seal();
+        self.ended = true;
+        self.result.set(BatchOutcome::Acked {
+            base_offset: ack.base_offset,
+            log_append_time_ms: ack.log_append_time_ms,
+        });
+        self.body = Body::Sealed {
+            chunks: Vec::new(),
+            size: 0,
+        };
+        self.encoded = None;
+        self.callbacks
+            .run_acked(self.result.topic_partition(), ack, self.base_timestamp_ms);
+        self.result.finish();
     }
 
-    /// Ends it badly, in the same order; the error gets the batch's persistence.
-    pub(crate) fn fail(self, _failure: BatchFailure) {
-        todo!("accumulator room")
+    /// Ends it badly, in the same order; the errors get the batch's persistence.
+    pub(crate) fn fail(mut self, failure: BatchFailure) {
+        self.end_badly(failure);
+    }
+
+    fn end_badly(&mut self, failure: BatchFailure) {
+        self.seal();
+        self.ended = true;
+        self.encoded = None;
+        let body = match &mut self.body {
+            Body::Sealed { chunks, .. } => std::mem::take(chunks),
+            Body::Open(_) => Vec::new(),
+        };
+        let persistence = self.persistence();
+        let own = |(index, error): (u32, Error)| (index, error.with_persistence(persistence));
+        let batch = failed_batch(
+            self.result.topic_partition(),
+            self.base_timestamp_ms,
+            body,
+            failure.error.with_persistence(persistence),
+            failure.record_errors.into_iter().map(own).collect(),
+        );
+        self.result.set(BatchOutcome::Failed(Arc::clone(&batch)));
+        self.callbacks.run_failed(&batch);
+        self.result.finish();
+    }
+}
+
+impl Drop for ProducerBatch {
+    fn drop(&mut self) {
+        if !self.ended {
+            let text = format!(
+                "the batch for {} was dropped on its way",
+                self.topic_partition()
+            );
+            let error = Error::new(ErrorKind::Internal, text);
+            self.end_badly(BatchFailure {
+                error,
+                record_errors: Vec::new(),
+            });
+        }
     }
 }

@@ -1,20 +1,32 @@
 //! The application's side of the accumulator: append, flush, close.
 //!
-//! Java's counterpart: `RecordAccumulator`. Thread: application. Locks: the partition's queue, then
-//! (never under it for a wait) the buffer pool.
+//! Java's counterpart: `RecordAccumulator`. Thread: application. Locks: the partition's queue, and
+//! under it only the pool's, without ever waiting there.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 
 use super::ProduceRequestResult;
-use crate::cluster::{Cluster, TopicInfo};
-use crate::error::Error;
+use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
+use super::callback_slots::{CallbackSlots, GROUP_BYTES};
+use super::flush::{FlushTicket, Outstanding};
+use super::partition_queue::{Fit, Material};
+use super::topic::{Slot, Sticky, Topic};
+use crate::cluster::{TopicInfo, TopicPartition};
+use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
+use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::random::Random;
-use crate::record::Header;
-use crate::time::Time;
+use crate::record::{BATCH_OVERHEAD, Header, RecordView, upper_bound};
+use crate::sync::Mutex;
+use crate::time::{Time, deadline};
 
 /// The keys the accumulator goes by.
 #[derive(Debug, Clone)]
@@ -33,13 +45,39 @@ pub(crate) struct AccumulatorConfig {
     pub(crate) retry_backoff_max: Duration,
 }
 
-/// Shared by all application threads; the Sender has a [`super::Drainer`] over the same state.
+/// Shared by all application threads; the Sender has a `Drainer` over the same state.
 #[derive(Debug)]
-pub(crate) struct RecordAccumulator {}
+pub(crate) struct RecordAccumulator {
+    pub(super) config: AccumulatorConfig,
+    pub(super) pool: Arc<BufferPool>,
+    pub(super) outstanding: Arc<Outstanding>,
+    topics: ArcSwap<HashMap<Arc<str>, Arc<Topic>, RandomState>>,
+    /// Every slot there is, by number, and who may add some.
+    growth: Mutex<Growth>,
+    /// Slots that got something since the Sender looked.
+    activated: Mutex<Vec<Arc<Slot>>>,
+    pub(super) queued_batches: AtomicUsize,
+    closed: AtomicBool,
+    /// When the Sender will look by itself, in nanoseconds after `started`.
+    next_look_ns: AtomicU64,
+    started: Instant,
+    time: Time,
+    wakeup: Wakeup,
+}
 
-/// A topic as appenders see it: its slots (one per partition) and the sticky partition.
 #[derive(Debug)]
-pub(crate) struct Topic {}
+struct Growth {
+    slots: Vec<Arc<Slot>>,
+    /// Every topic there ever was: its slots live as long as the producer.
+    topics: BTreeMap<Arc<str>, TopicSlots>,
+    random: Random,
+}
+
+#[derive(Debug)]
+struct TopicSlots {
+    slots: Vec<Arc<Slot>>,
+    sticky: Arc<Sticky>,
+}
 
 /// A serialized record on its way into a batch.
 #[derive(Debug)]
@@ -60,94 +98,404 @@ pub(crate) enum Append {
     Appended {
         result: Arc<ProduceRequestResult>,
         index: u32,
-        partition: i32,
     },
     /// No room: the ticket has its place in the line, its waker will be called.
     Blocked,
-    /// The topic's partitions changed under us: look the topic up again.
-    Stale,
+    /// The partition is not one of the topic's, as far as is known.
+    UnknownPartition,
     Failed(Error),
 }
 
-/// One appender's place in the pool's line, and what it was given; gives both back when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryTicket {}
+/// Whether the Sender is told at once.
+enum Wake {
+    Now,
+    /// Only if it would sleep past the linger of a batch created then.
+    IfItSleepsPast(Instant),
+}
 
-/// One flush: done when every record accepted before it has its outcome and its callbacks have run.
-#[derive(Debug)]
-pub(crate) struct FlushTicket {}
+/// How one attempt under a queue's lock ended.
+enum Attempt {
+    Done(Append),
+    /// Another partition became the sticky one meanwhile.
+    Moved,
+    NeedsBatch,
+}
 
 impl RecordAccumulator {
     pub(crate) fn new(
-        _config: AccumulatorConfig,
-        _time: Time,
-        _random: Random,
-        _wakeup: Wakeup,
+        mut config: AccumulatorConfig,
+        time: Time,
+        random: Random,
+        wakeup: Wakeup,
     ) -> Arc<Self> {
-        todo!("accumulator room")
+        config.batch_size = config.batch_size.max(1);
+        let chunk_size = config.batch_size.clamp(MIN_CHUNK, MAX_CHUNK);
+        let pool = Arc::new(BufferPool::new(config.buffer_memory, chunk_size));
+        Arc::new(Self {
+            pool,
+            config,
+            outstanding: Arc::default(),
+            topics: ArcSwap::default(),
+            growth: Mutex::new(Growth {
+                slots: Vec::new(),
+                topics: BTreeMap::new(),
+                random,
+            }),
+            activated: Mutex::new(Vec::new()),
+            queued_batches: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            next_look_ns: AtomicU64::new(u64::MAX),
+            started: time.now(),
+            time,
+            wakeup,
+        })
     }
 
     /// The topic, if its partitions are known: the fast path, no lock.
-    pub(crate) fn topic(&self, _name: &str) -> Option<Arc<Topic>> {
-        todo!("accumulator room")
+    #[inline]
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.load().get(name).map(Arc::clone)
     }
 
-    /// Takes in what metadata says of a topic (slots are added, never removed).
-    pub(crate) fn learn_topic(&self, _info: &TopicInfo, _cluster: &Cluster) -> Arc<Topic> {
-        todo!("accumulator room")
+    /// Takes in what metadata says of a topic: slots are added, never removed.
+    pub(crate) fn learn_topic(&self, info: &TopicInfo) -> Arc<Topic> {
+        let mut growth = self.growth.lock();
+        let topic = Arc::new(growth.topic(info));
+        let mut topics = HashMap::clone(&self.topics.load());
+        topics.insert(Arc::clone(&info.name), Arc::clone(&topic));
+        self.topics.store(Arc::new(topics));
+        topic
+    }
+
+    /// Metadata does not know the topic any more: the next send asks again.
+    pub(super) fn forget_topic(&self, name: &str) {
+        let _growth = self.growth.lock();
+        let mut topics = HashMap::clone(&self.topics.load());
+        if topics.remove(name).is_some() {
+            self.topics.store(Arc::new(topics));
+        }
+    }
+
+    /// The names of all topics there ever were, in order.
+    pub(super) fn topic_names(&self) -> Vec<Arc<str>> {
+        self.growth.lock().topics.keys().map(Arc::clone).collect()
+    }
+
+    pub(super) fn slot(&self, id: SlotId) -> Option<Arc<Slot>> {
+        self.growth.lock().slots.get(id.0 as usize).map(Arc::clone)
+    }
+
+    pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
+        self.growth.lock().slots.clone()
     }
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).
     /// Wakes the Sender if a batch became full or is new. The size was checked before.
     pub(crate) fn try_append(
         &self,
-        _topic: &Arc<Topic>,
-        _record: &mut RecordToAppend<'_>,
-        _ticket: &mut MemoryTicket,
-        _waker: Option<&Waker>,
+        topic: &Topic,
+        record: &mut RecordToAppend<'_>,
+        ticket: &mut MemoryTicket,
+        waker: Option<&Waker>,
     ) -> Append {
-        todo!("accumulator room")
+        let view = RecordView {
+            timestamp_ms: record.timestamp_ms,
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        };
+        let mut material: Option<Material> = None;
+        loop {
+            let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
+            let Some(slot) = topic.slot(partition) else {
+                return Append::UnknownPartition;
+            };
+            let sticky = record.partition.is_none();
+            match self.attempt(
+                topic,
+                slot,
+                &view,
+                (sticky, &mut record.callback),
+                &mut material,
+            ) {
+                Attempt::Done(append) => {
+                    ticket.release();
+                    return append;
+                }
+                Attempt::Moved => {}
+                Attempt::NeedsBatch => match self.material(&view, ticket, waker) {
+                    Ok(fresh) => material = Some(fresh),
+                    Err(append) => return append,
+                },
+            }
+        }
+    }
+
+    /// One try under the queue's lock; what is not used of `material` stays there.
+    #[inline]
+    fn attempt(
+        &self,
+        topic: &Topic,
+        slot: &Arc<Slot>,
+        view: &RecordView<'_>,
+        (sticky, callback): (bool, &mut Option<Callback>),
+        material: &mut Option<Material>,
+    ) -> Attempt {
+        let partition = slot.topic_partition.partition;
+        let batch_size = self.config.batch_size;
+        let mut queue = slot.queue.lock();
+        if sticky && !topic.is_sticky(partition) {
+            return Attempt::Moved;
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Attempt::Done(Append::Failed(closed()));
+        }
+        let mut activate = false;
+        let mut created = None;
+        let mut fit = queue.try_append(view, callback, batch_size, &self.pool);
+        if let Fit::NeedsBatch { sealed } = fit {
+            activate = sealed;
+            if sealed && sticky {
+                // The batch that is full had its share; this record goes where the next one does.
+                topic.note_produced(
+                    partition,
+                    upper_bound(view.key, view.value, view.headers),
+                    batch_size,
+                    true,
+                );
+            }
+            if sealed && sticky && !topic.is_sticky(partition) {
+                drop(queue);
+                self.activate(slot, Wake::Now);
+                return Attempt::Moved;
+            }
+            let Some(material) = material.take() else {
+                drop(queue);
+                if activate {
+                    self.activate(slot, Wake::Now);
+                }
+                return Attempt::NeedsBatch;
+            };
+            created = Some(material.created);
+            activate = true;
+            self.queued_batches.fetch_add(1, Ordering::AcqRel);
+            queue.push_new(slot.id, slot.topic_partition.clone(), material);
+            fit = queue.try_append(view, callback, batch_size, &self.pool);
+        }
+        let Fit::Appended { index, sealed } = fit else {
+            drop(queue);
+            self.activate(slot, Wake::Now);
+            return Attempt::Done(Append::Failed(too_large_for_pool(self.pool.total())));
+        };
+        if sticky {
+            let bytes = view.value.map_or(0, <[u8]>::len)
+                + view.key.map_or(0, <[u8]>::len)
+                + RECORD_FRAMING;
+            topic.note_produced(partition, bytes, batch_size, sealed);
+        }
+        let result = queue.last_result().map(Arc::clone);
+        drop(queue);
+        match created {
+            _ if sealed || (activate && created.is_none()) => self.activate(slot, Wake::Now),
+            Some(created) => self.activate(slot, Wake::IfItSleepsPast(created)),
+            None => {}
+        }
+        match result {
+            Some(result) => Attempt::Done(Append::Appended { result, index }),
+            None => Attempt::NeedsBatch,
+        }
+    }
+
+    /// Memory and a clock reading for a new batch.
+    #[cold]
+    fn material(
+        &self,
+        view: &RecordView<'_>,
+        ticket: &mut MemoryTicket,
+        waker: Option<&Waker>,
+    ) -> Result<Material, Append> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Append::Failed(closed()));
+        }
+        let bytes = upper_bound(view.key, view.value, view.headers) - BATCH_OVERHEAD;
+        match self.pool.allocate(bytes, GROUP_BYTES, ticket, waker) {
+            Allocation::Chunks { chunks, charged } => {
+                let created = self.time.now();
+                Ok(Material {
+                    chunks,
+                    callbacks: CallbackSlots::new(Arc::clone(&self.pool), charged),
+                    created,
+                    deadline: deadline(created, self.config.delivery_timeout),
+                    flush_token: self.outstanding.begin(),
+                })
+            }
+            Allocation::Blocked => {
+                if waker.is_some() {
+                    // With somebody in the line everything is sendable (B66).
+                    self.wakeup.wake();
+                }
+                Err(Append::Blocked)
+            }
+            Allocation::TooLarge => Err(Append::Failed(too_large_for_pool(self.pool.total()))),
+            Allocation::Closed => Err(Append::Failed(closed())),
+        }
+    }
+
+    /// Tells the Sender that a slot has something new; with a system call only if it sleeps and
+    /// would not look in time by itself. It is asked after the slot is on the list, and the Sender
+    /// looks at the list after it has said when it looks next, so one of the two sees the other.
+    fn activate(&self, slot: &Arc<Slot>, wake: Wake) {
+        if !slot.active.swap(true, Ordering::AcqRel) {
+            self.activated.lock().push(Arc::clone(slot));
+        }
+        let wake = match wake {
+            Wake::Now => true,
+            Wake::IfItSleepsPast(created) => self.sender_sleeps_past(created),
+        };
+        if wake {
+            self.wakeup.wake();
+        }
+    }
+
+    /// Whether a batch created now would linger out before the Sender looks by itself.
+    fn sender_sleeps_past(&self, created: Instant) -> bool {
+        if self.config.linger.is_zero() {
+            return true;
+        }
+        let due = deadline(created, self.config.linger).saturating_duration_since(self.started);
+        let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+        fence(Ordering::SeqCst);
+        due_ns < self.next_look_ns.load(Ordering::Acquire)
+    }
+
+    /// The Sender will look by itself at `next`, or not at all.
+    pub(super) fn set_next_look(&self, next: Option<Instant>) {
+        let ns = next.map_or(u64::MAX, |next| {
+            let after = next.saturating_duration_since(self.started);
+            u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)
+        });
+        self.next_look_ns.store(ns, Ordering::Release);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether something was activated since `take_activated`.
+    pub(super) fn has_activated(&self) -> bool {
+        !self.activated.lock().is_empty()
+    }
+
+    pub(super) fn take_activated(&self, into: &mut Vec<Arc<Slot>>) {
+        std::mem::swap(&mut *self.activated.lock(), into);
+    }
+
+    /// Whether linger counts for nothing at the moment (B66, B79).
+    pub(super) fn everything_is_sendable(&self) -> bool {
+        self.outstanding.flush_in_progress()
+            || self.pool.has_waiters()
+            || self.closed.load(Ordering::Acquire)
     }
 
     /// The error for a wait for memory that ran out.
-    pub(crate) fn exhausted(&self, _needed: usize, _waited: Duration) -> Error {
-        todo!("accumulator room")
+    pub(crate) fn exhausted(&self, needed: usize, waited: Duration) -> Error {
+        let text = format!(
+            "buffer memory exhausted after {} ms: needed {} of {} bytes (buffer.memory, max.block.ms)",
+            waited.as_millis(),
+            self.pool.chunked(needed),
+            self.pool.total(),
+        );
+        Error::new(ErrorKind::BufferExhausted, text)
     }
 
     /// An upper bound on what a record needs in a batch of its own (B51).
-    pub(crate) fn estimate_upper_bound(_record: &RecordToAppend<'_>) -> usize {
-        todo!("accumulator room")
+    pub(crate) fn estimate_upper_bound(record: &RecordToAppend<'_>) -> usize {
+        upper_bound(record.key, record.value, record.headers)
     }
 
     /// Makes everything appended so far sendable at once.
-    pub(crate) fn begin_flush(self: &Arc<Self>) -> FlushTicket {
-        todo!("accumulator room")
+    pub(crate) fn begin_flush(&self) -> FlushTicket {
+        let ticket = self.outstanding.begin_flush();
+        self.wakeup.wake();
+        ticket
     }
 
     /// Appends fail from now on, waiters too; what is queued becomes sendable at once.
     pub(crate) fn close(&self) {
-        todo!("accumulator room")
+        self.closed.store(true, Ordering::Release);
+        self.pool.close();
+        self.wakeup.wake();
     }
 
-    /// Records accepted and without an outcome yet.
-    pub(crate) fn incomplete_records(&self) -> u64 {
-        todo!("accumulator room")
+    /// Batches without an outcome yet.
+    pub(crate) fn incomplete_batches(&self) -> usize {
+        self.outstanding.count()
+    }
+
+    /// Bytes of `buffer.memory` that are free.
+    pub(crate) fn available_memory(&self) -> usize {
+        self.pool.available()
     }
 }
 
-impl Topic {
-    pub(crate) fn name(&self) -> &Arc<str> {
-        todo!("accumulator room")
-    }
-
-    pub(crate) fn partition_count(&self) -> i32 {
-        todo!("accumulator room")
+impl Growth {
+    /// The topic as metadata has it now; what slots it lacks are added.
+    fn topic(&mut self, info: &TopicInfo) -> Topic {
+        let Self {
+            slots: all,
+            topics,
+            random,
+        } = self;
+        let known = topics
+            .entry(Arc::clone(&info.name))
+            .or_insert_with(|| TopicSlots {
+                slots: Vec::new(),
+                sticky: Arc::new(Sticky::new(random.split())),
+            });
+        for partition in known.slots.len()..info.partitions.len() {
+            let id = SlotId(u32::try_from(all.len()).unwrap_or(u32::MAX));
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            let tp = TopicPartition {
+                topic: Arc::clone(&info.name),
+                partition: number,
+            };
+            let slot = Arc::new(Slot::new(id, tp));
+            all.push(Arc::clone(&slot));
+            known.slots.push(slot);
+        }
+        let led = (0..)
+            .zip(&info.partitions)
+            .filter(|(_, partition)| partition.leader.is_some());
+        let available: Vec<i32> = led.map(|(number, _)| number).collect();
+        Topic {
+            name: Arc::clone(&info.name),
+            slots: known
+                .slots
+                .iter()
+                .take(info.partitions.len())
+                .map(Arc::clone)
+                .collect(),
+            available: (available.len() < info.partitions.len()).then_some(available),
+            sticky: Arc::clone(&known.sticky),
+        }
     }
 }
 
-impl FlushTicket {
-    /// Whether it is done; if not, the waker will be called.
-    pub(crate) fn poll(&mut self, _waker: &Waker) -> bool {
-        todo!("accumulator room")
-    }
+fn closed() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the producer was closed before the record was accepted",
+    )
 }
+
+fn too_large_for_pool(total: usize) -> Error {
+    let text =
+        format!("the record does not fit into the {total} bytes there are in all (buffer.memory)");
+    Error::new(ErrorKind::RecordTooLarge, text)
+}
+
+/// What a small record takes besides its key and value; good enough for taking turns.
+const RECORD_FRAMING: usize = 8;
+
+/// Smaller chunks would cost more in keeping than they hold.
+const MIN_CHUNK: usize = 512;
+
+/// Larger ones would leave more empty at a batch's end than they save in pieces.
+const MAX_CHUNK: usize = 16 * 1024;

@@ -1,0 +1,186 @@
+//! The callbacks of one batch, in order, each in 40 bytes that count as `buffer.memory`.
+//!
+//! Java's counterpart: the thunks of `ProducerBatch`. Thread: application while the batch is open
+//! (under its queue's lock), then Sender. Locks: the pool's, to count.
+
+use std::sync::Arc;
+
+use super::buffer_pool::BufferPool;
+use super::produce_request_result::BatchOutcome;
+use super::producer_batch::BatchAck;
+use crate::cluster::TopicPartition;
+use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
+use crate::producer::delivery_error::FailedBatch;
+use crate::producer::record_metadata::RecordMetadata;
+use crate::producer::send_handle::{offset_of, timestamp_of};
+
+/// What a callback's record metadata needs besides the batch's outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordFacts {
+    pub(super) index: u32,
+    pub(super) timestamp_delta_ms: i64,
+    pub(super) key_size: i32,
+    pub(super) value_size: i32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    facts: RecordFacts,
+    /// Which of `shared`, or `ONCE`: which of `once` is in the tag.
+    callback: u32,
+    tag: u64,
+}
+
+const ONCE: u32 = u32::MAX;
+
+/// Slots are counted in groups, so that the pool is asked seldom.
+const GROUP: usize = 32;
+
+/// Bytes counted for a group of slots.
+pub(super) const GROUP_BYTES: usize = GROUP * size_of::<Slot>();
+
+pub(super) struct CallbackSlots {
+    slots: Vec<Slot>,
+    /// The distinct shared callbacks of this batch; mostly one.
+    shared: Vec<Arc<dyn DeliveryCallback>>,
+    once: Vec<Option<OnceCallback>>,
+    pool: Arc<BufferPool>,
+    charged: usize,
+}
+
+impl std::fmt::Debug for CallbackSlots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallbackSlots")
+            .field("slots", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl CallbackSlots {
+    pub(super) fn new(pool: Arc<BufferPool>, charged: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            shared: Vec::new(),
+            once: Vec::new(),
+            pool,
+            charged,
+        }
+    }
+
+    /// Whether one more is counted for; asks the pool for a group if not.
+    #[inline]
+    pub(super) fn has_room(&mut self) -> bool {
+        self.slots.len() < self.slots.capacity() || self.grow()
+    }
+
+    /// Doubles, so that what is moved stays in proportion to what is there.
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let wanted = (2 * self.slots.len()).max(GROUP);
+        let bytes = wanted * size_of::<Slot>();
+        // The first group was counted when the batch was made (or could not be: tiny pools).
+        let first = self.slots.is_empty();
+        if !first && bytes > self.charged && !self.pool.try_charge(bytes - self.charged) {
+            return false;
+        }
+        self.charged = if first {
+            self.charged
+        } else {
+            self.charged.max(bytes)
+        };
+        self.slots.reserve_exact(wanted - self.slots.len());
+        true
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, callback: Callback, facts: RecordFacts) {
+        let (callback, tag) = match callback.0 {
+            Kind::Shared(callback, tag) => (self.shared_index(callback), tag),
+            Kind::Once(callback) => {
+                self.once.push(Some(callback));
+                (ONCE, self.once.len() as u64 - 1)
+            }
+        };
+        self.slots.push(Slot {
+            facts,
+            callback,
+            tag,
+        });
+    }
+
+    #[inline]
+    fn shared_index(&mut self, callback: Arc<dyn DeliveryCallback>) -> u32 {
+        let same = |known: &Arc<dyn DeliveryCallback>| Arc::ptr_eq(known, &callback);
+        let at = self.shared.iter().rposition(same).unwrap_or_else(|| {
+            self.shared.push(callback);
+            self.shared.len() - 1
+        });
+        u32::try_from(at).unwrap_or(ONCE - 1)
+    }
+
+    /// Tells each, in order, where its record lies.
+    pub(super) fn run_acked(&mut self, tp: &TopicPartition, ack: BatchAck, base_timestamp_ms: i64) {
+        let mut metadata = RecordMetadata {
+            topic: Arc::clone(&tp.topic),
+            partition: tp.partition,
+            offset: -1,
+            timestamp_ms: -1,
+            serialized_key_size: -1,
+            serialized_value_size: -1,
+        };
+        for Slot {
+            facts,
+            callback,
+            tag,
+        } in std::mem::take(&mut self.slots)
+        {
+            let own_ms = base_timestamp_ms.wrapping_add(facts.timestamp_delta_ms);
+            metadata.offset = offset_of(ack.base_offset, facts.index);
+            metadata.timestamp_ms = timestamp_of(ack.log_append_time_ms, own_ms);
+            metadata.serialized_key_size = facts.key_size;
+            metadata.serialized_value_size = facts.value_size;
+            if let Some(shared) = self.shared.get(callback as usize) {
+                run_guarded("a delivery callback", || {
+                    shared.on_completion(tag, Ok(&metadata))
+                });
+            } else if let Some(once) = self.take_once(tag) {
+                run_guarded("a delivery callback", || once(Ok(&metadata)));
+            }
+        }
+    }
+
+    /// Tells each, in order, why its record failed.
+    pub(super) fn run_failed(&mut self, batch: &Arc<FailedBatch>) {
+        for Slot {
+            facts,
+            callback,
+            tag,
+        } in std::mem::take(&mut self.slots)
+        {
+            let error = BatchOutcome::delivery_error(batch, facts.index);
+            if let Some(shared) = self.shared.get(callback as usize) {
+                run_guarded("a delivery callback", || {
+                    shared.on_completion(tag, Err(&error))
+                });
+            } else if let Some(once) = self.take_once(tag) {
+                run_guarded("a delivery callback", || once(Err(&error)));
+            }
+        }
+    }
+
+    fn take_once(&mut self, tag: u64) -> Option<OnceCallback> {
+        self.once.get_mut(usize::try_from(tag).ok()?)?.take()
+    }
+}
+
+/// Callbacks are dropped as user code too: a panic in a destructor harms nobody else.
+impl Drop for CallbackSlots {
+    fn drop(&mut self) {
+        self.pool.release(self.charged);
+        let (shared, once) = (
+            std::mem::take(&mut self.shared),
+            std::mem::take(&mut self.once),
+        );
+        run_guarded("dropping a delivery callback", move || drop((shared, once)));
+    }
+}

@@ -1,0 +1,184 @@
+//! Which batches are outstanding, and who waits for those of before.
+//!
+//! Java's counterpart: `IncompleteBatches`. Thread: any. Locks: its own, a leaf; wakers are called outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::sync::Mutex;
+
+/// Counts batches from their first record to the end of their last callback.
+#[derive(Debug, Default)]
+pub(crate) struct Outstanding {
+    state: Mutex<State>,
+    /// Flushes in progress: everything is sendable at once (B79).
+    flushes: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// How many pieces of each number are left: one, or more once a batch is split.
+    left: BTreeMap<u64, u32>,
+    waiters: Vec<(u64, u64, Waker)>,
+    next_waiter: u64,
+}
+
+/// Held by a batch for as long as it is outstanding.
+#[derive(Debug)]
+pub(crate) struct FlushToken {
+    number: u64,
+    outstanding: Arc<Outstanding>,
+}
+
+/// One flush: done when every batch begun before it is gone.
+#[derive(Debug)]
+pub(crate) struct FlushTicket {
+    boundary: u64,
+    waiter: Option<u64>,
+    outstanding: Arc<Outstanding>,
+}
+
+impl Outstanding {
+    pub(crate) fn begin(self: &Arc<Self>) -> FlushToken {
+        let mut state = self.state.lock();
+        let number = state.next;
+        state.next += 1;
+        state.left.insert(number, 1);
+        FlushToken {
+            number,
+            outstanding: Arc::clone(self),
+        }
+    }
+
+    pub(crate) fn begin_flush(self: &Arc<Self>) -> FlushTicket {
+        self.flushes.fetch_add(1, Ordering::AcqRel);
+        let boundary = self.state.lock().next;
+        FlushTicket {
+            boundary,
+            waiter: None,
+            outstanding: Arc::clone(self),
+        }
+    }
+
+    pub(crate) fn flush_in_progress(&self) -> bool {
+        self.flushes.load(Ordering::Acquire) > 0
+    }
+
+    /// Batches that are outstanding.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().left.len()
+    }
+
+    fn end(&self, number: u64) {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if let Some(left) = state.left.get_mut(&number) {
+                *left -= 1;
+                if *left > 0 {
+                    return;
+                }
+                state.left.remove(&number);
+            }
+            if state.waiters.is_empty() {
+                return;
+            }
+            let oldest = state
+                .left
+                .first_key_value()
+                .map_or(u64::MAX, |(number, _)| *number);
+            state.waiters.retain(|(boundary, _, waker)| {
+                let waits = oldest < *boundary;
+                if !waits {
+                    woken.push(waker.clone());
+                }
+                waits
+            });
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for FlushToken {
+    fn drop(&mut self) {
+        self.outstanding.end(self.number);
+    }
+}
+
+impl FlushTicket {
+    /// Whether it is done; if not, the waker will be called.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> bool {
+        let mut state = self.outstanding.state.lock();
+        let oldest = state
+            .left
+            .first_key_value()
+            .map_or(u64::MAX, |(number, _)| *number);
+        if oldest >= self.boundary {
+            return true;
+        }
+        let id = self.waiter.unwrap_or(state.next_waiter);
+        if let Some((_, _, known)) = state.waiters.iter_mut().find(|(_, other, _)| *other == id) {
+            known.clone_from(waker);
+        } else {
+            state.waiters.push((self.boundary, id, waker.clone()));
+            state.next_waiter = state.next_waiter.max(id + 1);
+        }
+        self.waiter = Some(id);
+        false
+    }
+}
+
+impl Drop for FlushTicket {
+    fn drop(&mut self) {
+        if let Some(id) = self.waiter {
+            self.outstanding
+                .state
+                .lock()
+                .waiters
+                .retain(|(_, other, _)| *other != id);
+        }
+        self.outstanding.flushes.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flush_covers_what_began_before_it_and_nothing_after() {
+        let outstanding = Arc::new(Outstanding::default());
+        let before = outstanding.begin();
+        let mut flush = outstanding.begin_flush();
+        let after = outstanding.begin();
+        assert!(!flush.poll(Waker::noop()));
+        drop(before);
+        assert!(flush.poll(Waker::noop()));
+        drop(after);
+        assert_eq!(outstanding.count(), 0);
+    }
+
+    #[test]
+    fn flush_is_in_progress_until_its_ticket_is_dropped() {
+        let outstanding = Arc::new(Outstanding::default());
+        let (one, two) = (outstanding.begin_flush(), outstanding.begin_flush());
+        drop(one);
+        assert!(outstanding.flush_in_progress());
+        drop(two);
+        assert!(!outstanding.flush_in_progress());
+    }
+
+    #[test]
+    fn flush_dropped_early_leaves_no_waiter() {
+        let outstanding = Arc::new(Outstanding::default());
+        let batch = outstanding.begin();
+        let mut flush = outstanding.begin_flush();
+        assert!(!flush.poll(Waker::noop()));
+        drop(flush);
+        assert!(outstanding.state.lock().waiters.is_empty());
+        drop(batch);
+    }
+}

@@ -1,0 +1,170 @@
+//! The rules of one partition's queue of batches, without any lock or clock.
+//!
+//! Java's counterpart: the deque inside `RecordAccumulator`. Thread: whoever holds the queue's lock.
+//! Invariants: `BatchId`s strictly ascend; only the last batch is open.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::buffer_pool::{BufferPool, PooledBuffer};
+use super::callback_slots::CallbackSlots;
+use super::flush::FlushToken;
+use super::producer_batch::{NewBatch, ProducerBatch};
+use crate::cluster::TopicPartition;
+use crate::producer::batch_id::{BatchId, SlotId};
+use crate::producer::callback::Callback;
+use crate::record::RecordView;
+
+/// Batches of one partition in the order in which they go.
+#[derive(Debug)]
+pub(super) struct PartitionQueue {
+    batches: VecDeque<ProducerBatch>,
+    /// The number that the next batch's first record gets.
+    next_record: u64,
+}
+
+/// How an append to what is there came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    Appended {
+        index: u32,
+        sealed: bool,
+    },
+    /// The last batch is sealed or there is none: a new one is needed. `sealed`: just now.
+    NeedsBatch {
+        sealed: bool,
+    },
+}
+
+/// What the Sender needs to know of a queue to decide when it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadState {
+    /// Sealed, or followed by another batch.
+    pub(super) full: bool,
+    pub(super) created: Instant,
+    pub(super) attempts: u32,
+    pub(super) last_attempt: Option<Instant>,
+    pub(super) leader_epoch: i32,
+    pub(super) deadline: Instant,
+}
+
+/// What a new batch is made of.
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) chunks: Vec<PooledBuffer>,
+    pub(super) callbacks: CallbackSlots,
+    pub(super) created: Instant,
+    pub(super) deadline: Instant,
+    pub(super) flush_token: FlushToken,
+}
+
+impl PartitionQueue {
+    pub(super) fn new() -> Self {
+        Self {
+            batches: VecDeque::new(),
+            next_record: 0,
+        }
+    }
+
+    /// Appends to the open batch, if there is one and the record fits; one that is full is sealed.
+    #[inline]
+    pub(super) fn try_append(
+        &mut self,
+        record: &RecordView<'_>,
+        callback: &mut Option<Callback>,
+        limit: usize,
+        pool: &Arc<BufferPool>,
+    ) -> Fit {
+        let Some(last) = self.batches.back_mut().filter(|last| last.is_open()) else {
+            return Fit::NeedsBatch { sealed: false };
+        };
+        match last.try_append(record, callback, limit, pool) {
+            Some(index) => {
+                let sealed = last.size() >= limit;
+                if sealed {
+                    self.seal_last();
+                }
+                Fit::Appended { index, sealed }
+            }
+            None => {
+                self.seal_last();
+                Fit::NeedsBatch { sealed: true }
+            }
+        }
+    }
+
+    fn seal_last(&mut self) {
+        if let Some(last) = self.batches.back_mut().filter(|last| last.is_open()) {
+            last.seal();
+            self.next_record += u64::from(last.record_count());
+        }
+    }
+
+    /// Opens a batch at the end.
+    pub(super) fn push_new(
+        &mut self,
+        slot: SlotId,
+        topic_partition: TopicPartition,
+        material: Material,
+    ) {
+        self.seal_last();
+        let new = NewBatch {
+            id: BatchId {
+                slot,
+                first_record: self.next_record,
+            },
+            topic_partition,
+            created: material.created,
+            deadline: material.deadline,
+            flush_token: material.flush_token,
+        };
+        self.batches
+            .push_back(ProducerBatch::new(new, material.chunks, material.callbacks));
+    }
+
+    pub(super) fn last_result(&self) -> Option<&Arc<super::ProduceRequestResult>> {
+        self.batches.back().map(ProducerBatch::result)
+    }
+
+    pub(super) fn head(&self) -> Option<&ProducerBatch> {
+        self.batches.front()
+    }
+
+    pub(super) fn head_state(&self) -> Option<HeadState> {
+        self.batches.front().map(|head| HeadState {
+            full: self.batches.len() > 1 || !head.is_open(),
+            created: head.created(),
+            attempts: head.attempts(),
+            last_attempt: head.last_attempt(),
+            leader_epoch: head.leader_epoch(),
+            deadline: head.deadline(),
+        })
+    }
+
+    /// Takes out the first batch, sealed.
+    pub(super) fn pop_front(&mut self) -> Option<ProducerBatch> {
+        if self.batches.len() == 1 {
+            self.seal_last();
+        }
+        self.batches.pop_front()
+    }
+
+    /// Puts a batch back to where its number belongs.
+    pub(super) fn insert(&mut self, batch: ProducerBatch) {
+        let at = self
+            .batches
+            .partition_point(|other| other.id() < batch.id());
+        debug_assert!(!batch.is_open(), "what was drained is sealed");
+        self.batches.insert(at, batch);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    pub(super) fn drain_all(&mut self) -> impl Iterator<Item = ProducerBatch> {
+        self.seal_last();
+        std::mem::take(&mut self.batches).into_iter()
+    }
+}

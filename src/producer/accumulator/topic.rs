@@ -1,0 +1,142 @@
+//! A topic as appenders see it: a slot per partition, and the sticky partition.
+//!
+//! Java's counterparts: `TopicInfo` of the accumulator and `BuiltInPartitioner` (KIP-480, KIP-794).
+//! Thread: any. Locks: a slot's queue; the sticky choice is made under the current partition's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+
+use super::partition_queue::PartitionQueue;
+use crate::cluster::TopicPartition;
+use crate::producer::batch_id::SlotId;
+use crate::random::Random;
+use crate::sync::Mutex;
+
+/// A topic at one moment; replaced as a whole when its partitions change. Slots and the sticky
+/// choice live on in the next.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(super) name: Arc<str>,
+    pub(super) slots: Vec<Arc<Slot>>,
+    /// Partitions with a leader, if that is not all of them.
+    pub(super) available: Option<Vec<i32>>,
+    pub(super) sticky: Arc<Sticky>,
+}
+
+/// A partition's queue and whether the Sender knows that there is something in it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: SlotId,
+    pub(super) topic_partition: TopicPartition,
+    pub(super) queue: Mutex<PartitionQueue>,
+    /// On the activated list, and not taken from it yet.
+    pub(super) active: AtomicBool,
+}
+
+/// The partition that records without a key go to at the moment, and how much went there.
+#[derive(Debug)]
+pub(super) struct Sticky {
+    partition: AtomicI32,
+    produced: AtomicUsize,
+    random: Mutex<Random>,
+}
+
+impl Topic {
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn partition_count(&self) -> i32 {
+        i32::try_from(self.slots.len()).unwrap_or(i32::MAX)
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, partition: i32) -> Option<&Arc<Slot>> {
+        self.slots.get(usize::try_from(partition).ok()?)
+    }
+
+    /// The sticky partition; the first look chooses one. Only a look: it may have changed by the
+    /// time the queue's lock is held (B44).
+    #[inline]
+    pub(super) fn peek_sticky(&self) -> i32 {
+        let partition = self.sticky.partition.load(Ordering::Acquire);
+        if partition >= 0 && partition < self.partition_count() {
+            partition
+        } else {
+            self.choose(partition)
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_sticky(&self, partition: i32) -> bool {
+        self.sticky.partition.load(Ordering::Acquire) == partition
+    }
+
+    /// `bytes` went to the sticky partition, whose queue the caller has locked; another one is
+    /// chosen if it had its share: `batch.size` and its batch is full, or twice that (B39).
+    #[inline]
+    pub(super) fn note_produced(
+        &self,
+        partition: i32,
+        bytes: usize,
+        batch_size: usize,
+        full: bool,
+    ) {
+        let produced = self.sticky.produced.load(Ordering::Relaxed) + bytes;
+        if produced >= 2 * batch_size || (full && produced >= batch_size) {
+            self.choose(partition);
+        } else {
+            self.sticky.produced.store(produced, Ordering::Relaxed);
+        }
+    }
+
+    /// Any partition with a leader, or any at all if none has one (B40), in place of `instead_of`.
+    /// A seam for choosing by load: the candidates would then have weights.
+    #[cold]
+    fn choose(&self, instead_of: i32) -> i32 {
+        let next = {
+            let mut random = self.sticky.random.lock();
+            match &self.available {
+                Some(available) if !available.is_empty() => available
+                    .get(random.below(available.len()))
+                    .copied()
+                    .unwrap_or(0),
+                _ => i32::try_from(random.below(self.slots.len())).unwrap_or(0),
+            }
+        };
+        let sticky = &self.sticky;
+        match sticky.partition.compare_exchange(
+            instead_of,
+            next,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => {
+                sticky.produced.store(0, Ordering::Relaxed);
+                next
+            }
+            Err(current) => current,
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(id: SlotId, topic_partition: TopicPartition) -> Self {
+        Self {
+            id,
+            topic_partition,
+            queue: Mutex::new(PartitionQueue::new()),
+            active: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Sticky {
+    pub(super) fn new(random: Random) -> Self {
+        Self {
+            partition: AtomicI32::new(-1),
+            produced: AtomicUsize::new(0),
+            random: Mutex::new(random),
+        }
+    }
+}
