@@ -164,7 +164,7 @@ impl Bench {
         let now = self.clock.now();
         self.shared.metadata.touch(&TOPIC.into(), now);
         let partitions = (0..).zip(leaders).map(|(index, leader)| MetadataPartition {
-            error_code: if *leader > 0 { 0 } else { 5 },
+            error_code: 0,
             index,
             leader_id: if *leader > 0 { *leader } else { -1 },
             leader_epoch,
