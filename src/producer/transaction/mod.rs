@@ -3,6 +3,8 @@
 mod sequences;
 
 #[cfg(test)]
+mod sequences_model_tests;
+#[cfg(test)]
 mod sequences_tests;
 
 pub(crate) use self::sequences::{Admission, Ending, Identity, SequenceVerdict, Sequences};
