@@ -1,8 +1,9 @@
 //! All rules of `Sequences` together against a small model of one partition: its log, and what its
 //! brokers keep of producers, with requests and answers lost, late, repeated and wrong.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::mock_partition::MockPartition;
 use super::sequences::MAX_UNRESOLVED;
 use super::sequences_tests::{TOPIC, id, identity, with_identity};
 use super::{Admission, Ending, SequenceVerdict, Sequences};
@@ -18,59 +19,6 @@ struct Attempt {
     state: ProducerState,
 }
 
-#[derive(Debug, Default)]
-struct Broker {
-    log: Vec<u64>,
-    producers: BTreeMap<i64, Entry>,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    epoch: i16,
-    window: VecDeque<(i32, i32)>,
-}
-
-impl Broker {
-    /// Java's `ProducerStateManager` and `ProducerAppendInfo` in small.
-    fn append(&mut self, attempt: Attempt) -> Result<(), i16> {
-        let ProducerState {
-            producer_id,
-            epoch,
-            base_sequence,
-        } = attempt.state;
-        let batch = (base_sequence, base_sequence + 9);
-        let entry = match self.producers.get_mut(&producer_id) {
-            Some(known) if epoch < known.epoch => return Err(47),
-            Some(known) if epoch == known.epoch && known.window.contains(&batch) => return Ok(()),
-            Some(known) if epoch == known.epoch => {
-                if known
-                    .window
-                    .back()
-                    .is_some_and(|end| end.1 + 1 != base_sequence)
-                {
-                    return Err(45);
-                }
-                known
-            }
-            Some(_) if base_sequence != 0 => return Err(45),
-            // Whoever is not known may begin anywhere.
-            _ => {
-                self.producers.insert(producer_id, Entry::default());
-                self.producers
-                    .get_mut(&producer_id)
-                    .expect("it was just put there")
-            }
-        };
-        entry.epoch = epoch;
-        entry.window.push_back(batch);
-        if entry.window.len() > 5 {
-            entry.window.pop_front();
-        }
-        self.log.push(attempt.batch);
-        Ok(())
-    }
-}
-
 #[derive(Debug)]
 enum Reply {
     Acked,
@@ -82,7 +30,7 @@ struct World {
     seed: u64,
     random: Random,
     sequences: Sequences,
-    broker: Broker,
+    broker: MockPartition,
     /// Batches that wait, in order, each with whether some attempt has no proof.
     queue: BTreeMap<u64, bool>,
     blocked: bool,
@@ -111,7 +59,7 @@ impl World {
             seed,
             random: Random::seeded(seed),
             sequences,
-            broker: Broker::default(),
+            broker: MockPartition::default(),
             queue: (0..BATCHES).map(|batch| (batch, false)).collect(),
             blocked: false,
             on_wire: BTreeMap::new(),
@@ -167,8 +115,8 @@ impl World {
         }
         let any = self.random.below(self.travelling.len());
         let attempt = self.travelling.swap_remove(any);
-        let newest = self.broker.producers.keys().next_back();
-        if newest.is_some_and(|newest| *newest > attempt.state.producer_id) {
+        let newest = self.broker.newest_producer_id();
+        if newest.is_some_and(|newest| newest > attempt.state.producer_id) {
             // Kafka has no fence against a straggler of an older producer id: not our subject.
             self.replies.push((attempt, Reply::Nothing));
             return;
@@ -183,8 +131,8 @@ impl World {
             self.replies.push((attempt, Reply::Code(code)));
             return;
         }
-        let mut reply = match self.broker.append(attempt) {
-            Ok(()) => Reply::Acked,
+        let mut reply = match self.broker.append(attempt.batch, attempt.state, 10) {
+            Ok(_) => Reply::Acked,
             Err(code) => Reply::Code(code),
         };
         if self.chance(10) {

@@ -194,6 +194,26 @@ fn success_of_a_successor_closes_the_hole() {
 }
 
 #[test]
+fn success_of_a_predecessor_does_not_close_the_hole() {
+    let mut sequences = flowing(2);
+    sequences.on_ended(id(20), Ending::Unknown);
+    sequences.on_acked(id(10), state(0, 10), 10, 10);
+    assert_eq!(send(&mut sequences, 30), state(1, 0));
+}
+
+#[test]
+fn out_of_order_behind_a_hole_and_an_unresolved_batch_is_retried_unchanged() {
+    let mut sequences = flowing(3);
+    sequences.on_ended(id(10), Ending::Unknown);
+    assert_eq!(
+        sequences.on_refused(id(30), OUT_OF_ORDER),
+        SequenceVerdict::RetryUnchanged
+    );
+    sequences.on_acked(id(20), state(0, 20), 10, 20);
+    assert_eq!(send(&mut sequences, 30), state(0, 30));
+}
+
+#[test]
 fn late_success_of_the_hole_itself_closes_it() {
     let mut sequences = flowing(2);
     sequences.on_ended(id(10), Ending::Unknown);
