@@ -210,6 +210,7 @@ fn drain_takes_one_batch_per_partition_up_to_the_request_size() {
         .flat_map(|p| [bench.send(p, &[0; 900]), bench.send(p, &[0; 900])])
         .collect();
     assert_eq!(bench.ready_nodes(), [1, 2]);
+    assert!(bench.drain(9, 1500).is_empty(), "it leads nothing");
     let first = bench.drain(1, 1500);
     assert_eq!(
         first.len(),
