@@ -1,1 +1,2 @@
 //! Brokers for tests.
+pub mod log_reader;
