@@ -26,6 +26,9 @@ pub struct ClusterConfig {
     pub retention_bytes: Option<usize>,
     /// Events kept by the history; 0 switches it off, for speed.
     pub history_events: usize,
+    /// Refuses also what a real broker takes but no correct producer sends: offset deltas with
+    /// gaps, a wrong largest timestamp, a partition named twice in one request.
+    pub stricter_than_kafka: bool,
     /// Topics that exist from the start.
     pub topics: Vec<TopicConfig>,
 }
@@ -44,6 +47,7 @@ impl ClusterConfig {
             socket_request_max_bytes: 100 * 1024 * 1024,
             retention_bytes: None,
             history_events: 100_000,
+            stricter_than_kafka: true,
             topics: Vec::new(),
         }
     }
@@ -58,6 +62,13 @@ impl ClusterConfig {
     #[must_use]
     pub fn topic_with(mut self, topic: TopicConfig) -> Self {
         self.topics.push(topic);
+        self
+    }
+
+    /// Takes all that a real broker takes.
+    #[must_use]
+    pub fn exactly_kafka(mut self) -> Self {
+        self.stricter_than_kafka = false;
         self
     }
 
@@ -100,6 +111,8 @@ pub struct TopicConfig {
     pub partitions: i32,
     /// `max.message.bytes`: the largest batch, compressed as it is.
     pub max_message_bytes: usize,
+    /// `min.insync.replicas`, counted against the living replicas.
+    pub min_insync_replicas: usize,
     /// `message.timestamp.type=LogAppendTime`.
     pub log_append_time: bool,
     /// `message.timestamp.before.max.ms`.
@@ -119,6 +132,7 @@ impl TopicConfig {
             name: name.to_owned(),
             partitions,
             max_message_bytes: 1024 * 1024 + 12,
+            min_insync_replicas: 1,
             log_append_time: false,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
@@ -131,6 +145,13 @@ impl TopicConfig {
     #[must_use]
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = bytes;
+        self
+    }
+
+    /// Sets `min.insync.replicas`.
+    #[must_use]
+    pub fn min_insync_replicas(mut self, replicas: usize) -> Self {
+        self.min_insync_replicas = replicas;
         self
     }
 

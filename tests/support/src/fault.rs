@@ -173,3 +173,130 @@ pub enum Moment {
     /// After that many bytes of the answer, its size prefix included.
     MidResponse(usize),
 }
+
+/// All faults in force, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    faults: Vec<Fault>,
+}
+
+/// What strikes one request.
+#[derive(Debug, Default)]
+pub(crate) struct Strikes {
+    pub(crate) disconnect: Option<Moment>,
+    pub(crate) delay_ms: i64,
+    pub(crate) hold: bool,
+    pub(crate) swallow: bool,
+    pub(crate) throttle_ms: i32,
+    pub(crate) garbage: Option<Vec<u8>>,
+    pub(crate) wrong_correlation_id: bool,
+    errors: Vec<(On, ErrorCode)>,
+}
+
+/// The code to answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorCode {
+    Instead(i16),
+    After(i16),
+}
+
+/// What a fault can look at in a request.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) api: Api,
+    pub(crate) node: i32,
+    /// Topics and, for Produce, partitions.
+    pub(crate) topics: Vec<(String, Option<i32>)>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.faults.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// The effects on a request; each fault that strikes is used up by one.
+    pub(crate) fn strike(&mut self, target: &Target) -> Strikes {
+        let mut strikes = Strikes::default();
+        for fault in &mut self.faults {
+            if !fault.on.matches(target) {
+                continue;
+            }
+            if fault.skip > 0 {
+                fault.skip -= 1;
+            } else if fault.left > 0 {
+                if fault.left != u32::MAX {
+                    fault.left -= 1;
+                }
+                strikes.add(fault);
+            }
+        }
+        self.faults.retain(|fault| fault.left > 0);
+        strikes
+    }
+}
+
+impl Strikes {
+    fn add(&mut self, fault: &Fault) {
+        match &fault.effect {
+            Effect::Error(code) => {
+                let error = ErrorCode::Instead(*code);
+                self.errors.push((fault.on.clone(), error));
+            }
+            Effect::ErrorAfterAppend(code) => {
+                let error = ErrorCode::After(*code);
+                self.errors.push((fault.on.clone(), error));
+            }
+            Effect::Disconnect(moment) => self.disconnect = Some(*moment),
+            Effect::Delay(millis) => self.delay_ms += *millis,
+            Effect::Hold => self.hold = true,
+            Effect::Swallow => self.swallow = true,
+            Effect::Throttle(millis) => self.throttle_ms = *millis,
+            Effect::Garbage(bytes) => self.garbage = Some(bytes.clone()),
+            Effect::WrongCorrelationId => self.wrong_correlation_id = true,
+        }
+    }
+
+    /// The error for a topic, or for one of its partitions.
+    pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<ErrorCode> {
+        let names = |on: &On| on.names(topic, partition);
+        self.errors
+            .iter()
+            .find(|(on, _)| names(on))
+            .map(|(_, error)| *error)
+    }
+
+    /// The error for a request that names no topic.
+    pub(crate) fn error_of_all(&self) -> Option<i16> {
+        self.errors.first().map(|(_, error)| match error {
+            ErrorCode::Instead(code) | ErrorCode::After(code) => *code,
+        })
+    }
+}
+
+impl On {
+    fn matches(&self, target: &Target) -> bool {
+        let names_one = || {
+            target
+                .topics
+                .iter()
+                .any(|(topic, partition)| self.names(topic, *partition))
+        };
+        self.api.is_none_or(|api| api == target.api)
+            && self.node.is_none_or(|node| node == target.node)
+            && (self.topic.is_none() || names_one())
+    }
+
+    fn names(&self, topic: &str, partition: Option<i32>) -> bool {
+        let same_partition =
+            partition.is_none() || self.partition.is_none() || self.partition == partition;
+        self.topic.as_ref().is_none_or(|name| name == topic) && same_partition
+    }
+}

@@ -16,13 +16,24 @@
 //! assert!(kafka.with(|cluster| cluster.log("orders", 0)).is_empty());
 //! ```
 
+mod api_versions;
+mod batch;
 mod cluster;
+mod code;
 mod config;
+mod connection;
 mod fault;
+mod handler;
 mod history;
+mod init_producer_id;
 mod log;
+mod metadata;
+mod produce;
+mod producer_state;
 mod tcp;
+mod topic;
 mod versions;
+mod wire;
 
 pub use cluster::{Change, Cluster, ConnId, ConnState};
 pub use config::{ClusterConfig, TopicConfig};

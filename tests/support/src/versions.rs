@@ -76,7 +76,7 @@ impl VersionProfile {
     /// A broker of Kafka 4.3.
     pub const KAFKA_43: Self = Self {
         name: "4.3",
-        produce: (3, 13),
+        produce: (0, 13),
         metadata: (0, 13),
         api_versions: (0, 4),
         init_producer_id: (0, 5),
@@ -103,6 +103,17 @@ impl VersionProfile {
             Api::Metadata => self.metadata,
             Api::ApiVersions => self.api_versions,
             Api::InitProducerId => self.init_producer_id,
+        }
+    }
+
+    /// The versions a request may have. Older versions of Produce are advertised for the sake of old
+    /// clients and not answered, as Kafka 4 does; they carry formats that this cluster cannot read.
+    pub(crate) fn accepted(&self, api: Api) -> (i16, i16) {
+        let (min, max) = self.range(api);
+        if api == Api::Produce {
+            (min.max(3), max)
+        } else {
+            (min, max)
         }
     }
 
