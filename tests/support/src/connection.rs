@@ -111,26 +111,26 @@ impl Cluster {
 
     /// Lets time pass; returns when something happens next by itself.
     pub fn advance(&mut self, now_ms: i64) -> Option<i64> {
-        loop {
+        while let Some(at_ms) = self.next_event().filter(|at_ms| *at_ms <= now_ms) {
+            self.now_ms = self.now_ms.max(at_ms);
             let change = self.scheduled.keys().next().copied();
-            let timer = self.timers.first().copied();
-            let change_at = change.map(|(at_ms, _)| at_ms);
-            let timer_at = timer.map(|(at_ms, _)| at_ms);
-            let next = [change_at, timer_at].into_iter().flatten().min();
-            if next.is_none_or(|next| next > now_ms) {
-                self.now_ms = self.now_ms.max(now_ms);
-                return next;
-            }
-            self.now_ms = self.now_ms.max(next.unwrap_or(now_ms));
-            if change_at == next {
-                let change = change.and_then(|key| self.scheduled.remove(&key));
+            if let Some(key) = change.filter(|(change_at, _)| *change_at == at_ms) {
+                let change = self.scheduled.remove(&key);
                 change.into_iter().for_each(|change| self.apply(change));
-            } else if let Some((at_ms, id)) = timer {
-                self.timers.remove(&(at_ms, id));
+            } else if let Some((_, id)) = self.timers.pop_first() {
                 self.resume(id);
                 self.pump(id);
             }
         }
+        self.now_ms = self.now_ms.max(now_ms);
+        self.next_event()
+    }
+
+    /// When something happens next by itself.
+    pub fn next_event(&self) -> Option<i64> {
+        let change = self.scheduled.keys().next().map(|(at_ms, _)| *at_ms);
+        let timer = self.timers.first().map(|(at_ms, _)| *at_ms);
+        [change, timer].into_iter().flatten().min()
     }
 
     /// Takes the bytes that wait for a client.

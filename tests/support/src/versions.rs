@@ -2,6 +2,7 @@
 
 /// The APIs the embedded cluster answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::enum_variant_names, reason = "Kafka's own names")]
 pub enum Api {
     /// Key 0.
     Produce,
