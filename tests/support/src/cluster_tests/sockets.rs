@@ -36,14 +36,9 @@ fn ask<R: Request>(mut stream: &TcpStream, version: i16, body: &R) -> R::Respons
 }
 
 fn produce_code(stream: &TcpStream) -> i16 {
-    let request = to_partition(0, today(TestBatch::of(1)));
+    let request = to_partition(0, TestBatch::of(1).encode());
     let response = ask(stream, 9, &request);
     response.responses[0].partition_responses[0].error_code
-}
-
-/// The front has the real clock; a timestamp in the past suits every clock.
-fn today(batch: TestBatch) -> bytes::Bytes {
-    batch.encode()
 }
 
 fn is_closed(mut stream: &TcpStream) -> bool {
@@ -117,7 +112,7 @@ fn embedded_many_clients_at_once_lose_nothing() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut stream = connect(&kafka, 1);
-                let request = to_partition(0, today(TestBatch::of(3)));
+                let request = to_partition(0, TestBatch::of(3).encode());
                 for id in 0..50 {
                     stream.write_all(&frame(9, id, &request)).unwrap();
                 }
@@ -139,4 +134,38 @@ fn embedded_drop_with_open_connections_ends() {
     assert_eq!(produce_code(&open[0]), 0);
     drop(kafka);
     assert!(open.iter().all(is_closed));
+}
+
+/// `cargo test --release -p kafka-producer-test-support -- --ignored --nocapture speed`
+#[test]
+#[ignore = "prints figures and checks nothing"]
+fn speed_of_full_batches_over_tcp() {
+    const REQUESTS: i32 = 40_000;
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("t", 1).lean());
+    let mut batch = TestBatch::of(150);
+    for record in &mut batch.records {
+        record.key = None;
+        record.value = Some(&[7; 100]);
+    }
+    let one = frame(9, 1, &to_partition(0, batch.encode()));
+    let started = kafka.now_ms();
+    let stream = connect(&kafka, 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..REQUESTS {
+                (&stream).write_all(&one).unwrap();
+            }
+        });
+        for _ in 0..REQUESTS {
+            read_frame(&stream);
+        }
+    });
+    let millis = kafka.now_ms() - started;
+    let records = i64::from(REQUESTS) * 150;
+    assert_eq!(kafka.with(|cluster| cluster.end_offset("t", 0)), records);
+    println!(
+        "{} bytes a request, {records} records in {millis} ms",
+        one.len()
+    );
+    println!("{} records/s", records * 1000 / millis);
 }
