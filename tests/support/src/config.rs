@@ -26,8 +26,9 @@ pub struct ClusterConfig {
     pub retention_bytes: Option<usize>,
     /// Events kept by the history; 0 switches it off, for speed.
     pub history_events: usize,
-    /// Refuses also what a real broker takes but no correct producer sends: offset deltas with
-    /// gaps, a wrong largest timestamp, a partition named twice in one request.
+    /// Refuses also what a real broker takes but no correct producer sends: offset deltas with gaps
+    /// and a wrong largest timestamp (INVALID_RECORD), a partition named twice in one request, null
+    /// records, bytes after a request (the connection is closed).
     pub stricter_than_kafka: bool,
     /// Topics that exist from the start.
     pub topics: Vec<TopicConfig>,

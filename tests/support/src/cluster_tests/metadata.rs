@@ -109,6 +109,8 @@ fn metadata_by_id_knows_only_living_ids() {
     let mut named = early;
     named.topics.as_mut().unwrap()[0].name = Some(StrBytes::from_static_str("t").into());
     assert_eq!(one(&mut client, 11, &named).error_code, 42);
+    let neither = by_id(Uuid::nil());
+    assert_eq!(one(&mut client, 12, &neither).error_code, -1);
 }
 
 #[test]
