@@ -241,8 +241,8 @@ fn time_error(
 ) -> Option<String> {
     if !topic.log_append_time && timestamp != -1 {
         let age = now_ms.wrapping_sub(timestamp);
-        let out = age > topic.timestamp_before_max_ms
-            || age.wrapping_neg() > topic.timestamp_after_max_ms;
+        let ahead = topic.timestamp_after_max_ms.unwrap_or(i64::MAX);
+        let out = age > topic.timestamp_before_max_ms || age.wrapping_neg() > ahead;
         return out.then(|| format!("Timestamp {timestamp} is out of range"));
     }
     (header.attributes & LOG_APPEND_TIME != 0)

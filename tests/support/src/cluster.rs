@@ -341,12 +341,15 @@ impl Cluster {
         self.nodes.get(&node).is_some_and(|node| node.up)
     }
 
-    pub(crate) fn create(&mut self, config: TopicConfig) {
+    pub(crate) fn create(&mut self, mut config: TopicConfig) {
         if self.topics.contains_key(&config.name) {
             return;
         }
         let id = Uuid::from_u64_pair(self.next_random() | 1, self.next_random());
         let (name, partitions) = (config.name.clone(), config.partitions);
+        config
+            .timestamp_after_max_ms
+            .get_or_insert(self.config.versions.timestamp_after_max_ms());
         self.names_by_id.insert(id, name.clone());
         let topic = Topic {
             config,

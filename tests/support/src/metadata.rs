@@ -158,13 +158,16 @@ impl Cluster {
         let partitions = (0..)
             .zip(&topic.partitions)
             .map(|(index, partition)| self.described_partition(index, partition));
+        // Kafka promises no order (3.9 has that of a hash map), so this is not the expected one.
+        let mut partitions: Vec<_> = partitions.collect();
+        partitions.reverse();
         MetadataResponseTopic::default()
             .with_name(Some(
                 StrBytes::from_string(topic.config.name.clone()).into(),
             ))
             .with_topic_id(topic.id)
             .with_is_internal(topic::is_internal(&topic.config.name))
-            .with_partitions(partitions.collect())
+            .with_partitions(partitions)
     }
 
     fn described_partition(&self, index: i32, partition: &Partition) -> MetadataResponsePartition {

@@ -64,6 +64,7 @@ struct Terms<'a> {
     transactional: Option<(i64, i16)>,
     now_ms: i64,
     stricter: bool,
+    refuse_unknown: bool,
     window: usize,
     retention: Option<usize>,
 }
@@ -100,6 +101,7 @@ impl Cluster {
                 .and_then(|id| self.transactional_ids.get(id.as_str()).copied()),
             now_ms: self.now_ms,
             stricter: self.config.stricter_than_kafka,
+            refuse_unknown: self.config.versions.refuses_unknown_producers(),
             window: self.config.producer_window,
             retention: self.config.retention_bytes,
         };
@@ -344,7 +346,10 @@ fn append_to(
     terms: &Terms<'_>,
 ) -> Produced {
     if header.is_idempotent() {
-        match partition.producers.check(&header.producer) {
+        match partition
+            .producers
+            .check(&header.producer, terms.refuse_unknown)
+        {
             Verdict::Next => {}
             // The answer says when the first one came, on topics with CreateTime too.
             Verdict::Duplicate(known) => {
