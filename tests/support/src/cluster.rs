@@ -42,6 +42,8 @@ pub enum Change {
     StopBroker(i32),
     /// A stopped node is back.
     StartBroker(i32),
+    /// A node closes all its connections and goes on, as when they were idle too long.
+    CloseConnections(i32),
     /// A node refuses new connections, or takes them again.
     RefuseConnections(i32, bool),
     /// A node answers Metadata with what was true at this moment, until thawed.
@@ -229,6 +231,7 @@ impl Cluster {
             }
             Change::StopBroker(node) => self.stop(node),
             Change::StartBroker(node) => self.restart(node),
+            Change::CloseConnections(node) => self.reset_all(node),
             Change::RefuseConnections(node, refuses) => {
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.refuses = refuses;
@@ -386,6 +389,10 @@ impl Cluster {
         };
         stopped.up = false;
         self.elect_where(|partition| partition.leader == Some(node));
+        self.reset_all(node);
+    }
+
+    fn reset_all(&mut self, node: i32) {
         let ids: Vec<ConnId> = self
             .connections
             .iter()

@@ -53,7 +53,7 @@ impl Cluster {
             };
             self.record(connection, node, what);
         }
-        let strikes = if self.faults.is_empty() {
+        let mut strikes = if self.faults.is_empty() {
             Strikes::default()
         } else {
             let target = self.target(&head, node, &request);
@@ -84,6 +84,9 @@ impl Cluster {
             }
             Request::InitProducerId(request) => self.init_producer_id(&arrival, &request, &strikes),
         };
+        for change in std::mem::take(&mut strikes.changes) {
+            self.apply(change);
+        }
         outcome(answer, strikes)
     }
 
