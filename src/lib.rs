@@ -12,6 +12,7 @@ mod record;
 mod sync;
 mod time;
 
+pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
     Callback, DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
