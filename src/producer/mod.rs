@@ -7,6 +7,7 @@ mod delivery_error;
 mod record_metadata;
 mod send_handle;
 mod sender;
+mod shared;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
