@@ -13,7 +13,11 @@ mod sync;
 mod time;
 
 pub use self::error::{Error, ErrorKind, Persistence};
+#[doc(hidden)]
+pub use self::producer::{Always, Direct, Nullable};
 pub use self::producer::{
-    Callback, DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
+    BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, Null, Output,
+    ProducerRecord, RecordMetadata, SendError, SendHandle, SerializeContext, SerializeError,
+    Serializer, TopicName, UndeliveredRecord,
 };
 pub use self::record::{Header, Headers};

@@ -4,12 +4,21 @@ mod accumulator;
 mod batch_id;
 mod callback;
 mod delivery_error;
+mod producer_record;
 mod record_metadata;
+mod send_error;
 mod send_handle;
 mod sender;
+mod serializer;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
 pub use self::delivery_error::{DeliveryError, UndeliveredRecord};
+pub use self::producer_record::{Null, ProducerRecord, TopicName};
 pub use self::record_metadata::RecordMetadata;
+pub use self::send_error::SendError;
 pub use self::send_handle::SendHandle;
+pub use self::serializer::{
+    Always, BytesSerializer, Direct, Field, Nullable, Output, SerializeContext, SerializeError,
+    Serializer,
+};
