@@ -12,6 +12,7 @@ mod record;
 mod sync;
 mod time;
 
+pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 #[doc(hidden)]
 pub use self::producer::{Always, Direct, Nullable};
