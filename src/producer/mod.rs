@@ -10,6 +10,7 @@ mod send_error;
 mod send_handle;
 mod sender;
 mod serializer;
+mod shared;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
