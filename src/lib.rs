@@ -14,11 +14,11 @@ mod time;
 
 pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
+pub use self::producer::{
+    Acks, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, Null, Output,
+    ProducerConfig, ProducerRecord, RecordMetadata, SendError, SendHandle, SerializeContext,
+    SerializeError, Serializer, TopicName, UndeliveredRecord,
+};
 #[doc(hidden)]
 pub use self::producer::{Always, Direct, Nullable};
-pub use self::producer::{
-    BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, Null, Output,
-    ProducerRecord, RecordMetadata, SendError, SendHandle, SerializeContext, SerializeError,
-    Serializer, TopicName, UndeliveredRecord,
-};
 pub use self::record::{Header, Headers};

@@ -3,6 +3,7 @@
 mod accumulator;
 mod batch_id;
 mod callback;
+mod config;
 mod delivery_error;
 mod producer_record;
 mod record_metadata;
@@ -14,6 +15,7 @@ mod shared;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
+pub use self::config::{Acks, ProducerConfig};
 pub use self::delivery_error::{DeliveryError, UndeliveredRecord};
 pub use self::producer_record::{Null, ProducerRecord, TopicName};
 pub use self::record_metadata::RecordMetadata;
