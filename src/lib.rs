@@ -15,9 +15,9 @@ mod time;
 pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
-    Acks, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, Null, Output,
-    ProducerConfig, ProducerRecord, RecordMetadata, SendError, SendHandle, SerializeContext,
-    SerializeError, Serializer, TopicName, UndeliveredRecord,
+    Acks, Broker, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, KafkaProducer,
+    Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata, SendError,
+    SendHandle, SerializeContext, SerializeError, Serializer, TopicName, UndeliveredRecord,
 };
 #[doc(hidden)]
 pub use self::producer::{Always, Direct, Nullable};
