@@ -1,1 +1,3 @@
 //! Brokers for tests.
+
+pub mod real_kafka;
