@@ -33,12 +33,6 @@ final class Records {
         void write(ByteArrayOutputStream chunk) throws IOException;
     }
 
-    private final String bootstrap;
-
-    Records(String bootstrap) {
-        this.bootstrap = bootstrap;
-    }
-
     /** Null if the request is not about records. */
     JsonNode answer(JsonNode request, byte[] bytes, Chunks chunks) throws Exception {
         Duration limit = Duration.ofMillis(request.path("timeout_ms").asLong(30_000));
@@ -170,11 +164,10 @@ final class Records {
                 topic, partition < 0 ? null : partition, timestamp < 0 ? null : timestamp, key, value, headers);
     }
 
-    private Properties properties(JsonNode request) {
+    private static Properties properties(JsonNode request) {
         Properties properties = new Properties();
-        properties.put("bootstrap.servers", bootstrap);
         // A frozen broker is left alone after this time, not after 30 s.
-        properties.put("request.timeout.ms", "5000");
+        properties.put("request.timeout.ms", "2000");
         request.path("properties").properties().forEach(p -> properties.put(p.getKey(), p.getValue().asText()));
         return properties;
     }

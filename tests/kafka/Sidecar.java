@@ -28,7 +28,7 @@ public final class Sidecar {
     private Sidecar(String bootstrap, OutputStream out) {
         this.out = out;
         this.administration = new Administration(bootstrap);
-        this.records = new Records(bootstrap);
+        this.records = new Records();
     }
 
     public static void main(String[] arguments) throws Exception {

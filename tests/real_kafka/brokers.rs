@@ -9,19 +9,19 @@ use kafka_test_support::real_kafka::{
 };
 
 use crate::stage::Stage;
-use crate::{Outcome, ensure};
+use crate::{Entry, Outcome, VersionEntry, ensure};
 
-pub(crate) const EACH_VERSION: &[(&str, fn(&Stage, Version) -> Outcome)] = &[
-    ("broker_takes_records_and_gives_them_back", records),
-    ("broker_makes_changes_known", changes),
+pub(crate) const EACH_VERSION: &[VersionEntry] = &[
+    VersionEntry::new("broker_takes_records_and_gives_them_back", records),
+    VersionEntry::new("broker_makes_changes_known", changes),
 ];
 
-pub(crate) const ON_ITS_OWN: &[(&str, fn(&Stage) -> Outcome)] = &[
-    (
+pub(crate) const TRIALS: &[Entry] = &[
+    Entry::new(
         "three_brokers_survive_kill_freeze_and_growth",
         three_brokers,
     ),
-    ("acl_closes_a_topic_to_everyone_else", acl),
+    Entry::new("acl_closes_a_topic_to_everyone_else", acl),
 ];
 
 fn records(stage: &Stage, version: Version) -> Outcome {
@@ -88,7 +88,7 @@ fn changes(stage: &Stage, version: Version) -> Outcome {
         value: Some(vec![b'x'; 6_000]),
         ..JavaRecord::default()
     };
-    let refused = kafka.java_produce("changes", &[big.clone()], &[]);
+    let refused = kafka.java_produce("changes", std::slice::from_ref(&big), &[]);
     ensure(
         refused.is_err_and(|e| e.to_string().contains("RecordTooLarge")),
         || "taken".to_owned(),

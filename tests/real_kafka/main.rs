@@ -5,10 +5,12 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "these are tests on real processes: they wait on the real clock, and panics are reports"
 )]
 
 mod brokers;
+mod conformance;
 mod orphans;
 mod stage;
 
@@ -23,6 +25,30 @@ use crate::stage::Stage;
 /// What a trial ends with.
 type Outcome = Result<(), Failed>;
 
+/// A line of a table of trials.
+struct Entry {
+    name: &'static str,
+    run: fn(&Stage) -> Outcome,
+}
+
+impl Entry {
+    const fn new(name: &'static str, run: fn(&Stage) -> Outcome) -> Self {
+        Self { name, run }
+    }
+}
+
+/// A line of a table of trials that are run with each version.
+struct VersionEntry {
+    name: &'static str,
+    run: fn(&Stage, Version) -> Outcome,
+}
+
+impl VersionEntry {
+    const fn new(name: &'static str, run: fn(&Stage, Version) -> Outcome) -> Self {
+        Self { name, run }
+    }
+}
+
 fn main() {
     if env::var_os(orphans::HOLDER).is_some() {
         orphans::hold();
@@ -33,13 +59,13 @@ fn main() {
     let stage = Arc::new(Stage::default());
     let mut trials = Vec::new();
     for version in Version::ALL {
-        for (name, run) in brokers::EACH_VERSION {
-            trials.push(trial(format!("{version}::{name}"), &stage, move |stage| {
-                run(stage, version)
-            }));
+        for VersionEntry { name, run } in brokers::EACH_VERSION {
+            let name = format!("{version}::{name}");
+            trials.push(trial(name, &stage, move |stage| run(stage, version)));
         }
     }
-    for (name, run) in brokers::ON_ITS_OWN.iter().chain(orphans::TRIALS) {
+    let tables = [brokers::TRIALS, orphans::TRIALS, conformance::TRIALS];
+    for Entry { name, run } in tables.into_iter().flatten() {
         trials.push(trial((*name).to_owned(), &stage, run));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -3,23 +3,23 @@
 //! This very program is started again as the one to be killed.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use kafka_test_support::real_kafka::{ClusterOptions, Failure, RealKafka, Version};
 
-use crate::stage::Stage;
-use crate::{Outcome, ensure};
+use crate::{Entry, Outcome, ensure};
 
 /// Makes this program hold brokers and wait to be killed. Its value: a version.
 pub(crate) const HOLDER: &str = "REAL_KAFKA_TEST_HOLDER";
 
-pub(crate) const TRIALS: &[(&str, fn(&Stage) -> Outcome)] = &[
-    ("holder_killed_leaves_no_broker_or_zookeeper", |_| {
+pub(crate) const TRIALS: &[Entry] = &[
+    Entry::new("holder_killed_leaves_no_broker_or_zookeeper", |_| {
         killed(Version::V2_8_2, false)
     }),
-    ("holder_killed_leaves_no_frozen_broker", |_| {
+    Entry::new("holder_killed_leaves_no_frozen_broker", |_| {
         killed(Version::V4_3_1, true)
     }),
 ];
@@ -44,8 +44,12 @@ pub(crate) fn hold() -> ! {
 }
 
 fn killed(version: Version, freeze: bool) -> Outcome {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("orphans-{version}"));
+    fs::create_dir_all(&folder)?;
     let mut holder = Command::new(env::current_exe()?)
         .env(HOLDER, format!("{version} {freeze}"))
+        // The killed one cannot clear up after itself.
+        .env("TMPDIR", &folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -66,7 +70,7 @@ fn killed(version: Version, freeze: bool) -> Outcome {
             .filter(|process| is_alive(process))
             .collect();
         if left.is_empty() {
-            return Ok(());
+            return Ok(fs::remove_dir_all(&folder)?);
         }
         if Instant::now() > deadline {
             return Err(Failure::new(format!("still there: {left:?}")).into());

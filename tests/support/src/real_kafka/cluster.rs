@@ -127,6 +127,15 @@ impl RealKafka {
         addresses.join(",")
     }
 
+    /// The addresses of the nodes that are up and not frozen, joined by commas.
+    pub fn bootstrap_up(&self) -> String {
+        let mut nodes = self.nodes();
+        let up = nodes
+            .iter_mut()
+            .filter_map(|node| node.is_up().then(|| node.address()));
+        up.collect::<Vec<_>>().join(",")
+    }
+
     /// One node's address.
     ///
     /// # Errors

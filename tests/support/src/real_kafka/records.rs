@@ -80,7 +80,9 @@ impl RealKafka {
         topic: &str,
         properties: &[(&str, &str)],
     ) -> Result<Vec<ConsumedRecord>, Failure> {
-        let question = json!({"op": "read", "topic": topic, "properties": map(properties)});
+        let question = json!({
+            "op": "read", "topic": topic, "properties": self.properties(properties),
+        });
         let (count, bytes) = self.ask(|sidecar| sidecar.ask(question, &[]))?;
         let mut rest = bytes.as_slice();
         let mut records = Vec::new();
@@ -111,7 +113,9 @@ impl RealKafka {
         for record in records {
             write_record(record, &mut bytes);
         }
-        let question = json!({"op": "produce", "topic": topic, "properties": map(properties)});
+        let question = json!({
+            "op": "produce", "topic": topic, "properties": self.properties(properties),
+        });
         let (_, said) = self.ask(|sidecar| sidecar.ask(question, &bytes))?;
         let produced = said.chunks_exact(20).map(|mut one| Produced {
             partition: one.get_i32(),
@@ -135,13 +139,15 @@ impl RealKafka {
         let produced = self.java_produce(topic, &records, &[])?;
         Ok(produced.iter().map(|record| record.partition).collect())
     }
-}
 
-fn map(properties: &[(&str, &str)]) -> Map<String, Value> {
-    let pairs = properties.iter();
-    pairs
-        .map(|(key, value)| ((*key).to_owned(), (*value).into()))
-        .collect()
+    /// A client that is new asks those that can answer first.
+    fn properties(&self, given: &[(&str, &str)]) -> Map<String, Value> {
+        let bootstrap = ("bootstrap.servers".to_owned(), self.bootstrap_up().into());
+        let given = given
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).into()));
+        [bootstrap].into_iter().chain(given).collect()
+    }
 }
 
 fn read_record(bytes: &mut &[u8]) -> Option<ConsumedRecord> {
