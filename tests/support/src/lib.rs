@@ -27,6 +27,7 @@ mod handler;
 mod history;
 mod init_producer_id;
 mod log;
+pub mod log_reader;
 mod metadata;
 mod produce;
 mod producer_state;
