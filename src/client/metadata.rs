@@ -150,6 +150,11 @@ impl Metadata {
         wake_all(wakers);
     }
 
+    #[cfg(test)]
+    pub(super) fn waiter_count(&self) -> usize {
+        self.0.state.lock().waiter_count()
+    }
+
     /// How long until a request is due; zero if it is.
     pub(super) fn time_to_next_update(&self, now: Instant) -> Duration {
         self.0.state.lock().time_to_next_update(now)

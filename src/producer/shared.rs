@@ -72,6 +72,7 @@ impl Shared {
     fn advance(&self, stage: u8) {
         self.accumulator.close();
         self.stage.fetch_max(stage, Ordering::AcqRel);
+        self.metadata.close();
         self.wakeup.wake();
     }
 
@@ -89,7 +90,7 @@ impl Shared {
     }
 
     /// Nothing can be sent any more; only the first reason counts.
-    pub(crate) fn set_fatal(&self, error: Error) {
+    pub(crate) fn set_fatal(&self, error: &Error) {
         if self.fatal.set(error.clone()).is_ok() {
             log::error!("the producer cannot send any more and can only be closed: {error}");
         }
