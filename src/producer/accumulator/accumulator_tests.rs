@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use super::drainer::ReadyCheck;
 use super::*;
-use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
+use crate::cluster::{Cluster, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::network::Wakeup;
+use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::producer::send_handle::{RecordSizes, SendHandle};
 use crate::random::Random;
@@ -110,7 +112,7 @@ impl Bench {
 
     fn drain(&mut self, node: i32, max_size: usize) -> Vec<Drained> {
         let mut out = Vec::new();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         self.drainer
             .drain(NodeId(node), max_size, self.clock.now(), admit, &mut out);
         out
@@ -210,6 +212,7 @@ fn drain_takes_one_batch_per_partition_up_to_the_request_size() {
         .flat_map(|p| [bench.send(p, &[0; 900]), bench.send(p, &[0; 900])])
         .collect();
     assert_eq!(bench.ready_nodes(), [1, 2]);
+    assert!(bench.drain(9, 1500).is_empty(), "it leads nothing");
     let first = bench.drain(1, 1500);
     assert_eq!(
         first.len(),
@@ -242,7 +245,7 @@ fn skipped_partition_is_not_ready_until_it_is_unblocked() {
         1 << 20,
         bench.clock.now(),
         &mut |head| {
-            if head.topic_partition.partition == 0 {
+            if head.id.slot == SlotId(0) {
                 skipped = Some(head.id.slot);
                 return DrainVerdict::SkipPartition;
             }
@@ -289,7 +292,7 @@ fn batch_behind_one_that_waits_can_go_first_or_be_taken_out() {
     );
     assert!(out[1].is_over && out[1].batch.id().first_record == 0);
     assert_eq!(bench.ready_nodes(), [1], "there is one more");
-    let admit = &mut |_: &BatchHead<'_>| DrainVerdict::TryNext;
+    let admit = &mut |_: &BatchHead| DrainVerdict::TryNext;
     bench
         .drainer
         .drain(NodeId(1), 1 << 20, now, admit, &mut out);
@@ -634,4 +637,30 @@ fn panicking_callback_harms_no_other() {
         .batch
         .complete(acked(0));
     assert_eq!(called.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn handle_that_is_polled_and_dropped_leaves_no_waiter_and_a_swapped_waker_is_honoured() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let (mut first, second) = (bench.send(0, b"x"), bench.send(0, b"y"));
+    let (old, new) = (counted(), counted());
+    let mut second = Some(second);
+    for waker in [&old.1, &new.1] {
+        let cx = &mut std::task::Context::from_waker(waker);
+        assert!(std::pin::Pin::new(&mut first).poll(cx).is_pending());
+        if let Some(second) = &mut second {
+            assert!(std::pin::Pin::new(second).poll(cx).is_pending());
+        }
+    }
+    bench.advance(5);
+    bench.ready();
+    let batch = bench.drain(1, 1 << 20).pop().expect("a batch").batch;
+    let result = Arc::clone(batch.result());
+    assert_eq!(result.waiter_count(), 2);
+    second.take();
+    assert_eq!(result.waiter_count(), 1);
+    batch.complete(acked(0));
+    let woken = |counter: &Arc<Counter>| counter.0.load(Ordering::Relaxed);
+    assert_eq!((woken(&old.0), woken(&new.0)), (0, 1));
+    assert!(first.is_done());
 }
