@@ -254,14 +254,14 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         V: Field<VS, N>,
     {
         if self.engine.must_not_wait() {
-            return self
-                .try_again(draft, step)
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Timeout | ErrorKind::BufferExhausted => {
-                        Engine::would_deadlock("send").with_source(error)
-                    }
-                    _ => error,
-                });
+            let would_wait = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
+            return self.try_again(draft, step).map_err(|error| {
+                if would_wait(error.kind()) {
+                    Engine::would_deadlock("send").with_source(error)
+                } else {
+                    error
+                }
+            });
         }
         let engine = &*self.engine;
         let time = &engine.shared.time;
@@ -271,15 +271,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let waker = parker.waker();
         loop {
             let now = time.now();
-            if let Step::NeedsTopic = step {
-                match pending.poll_topic(engine, target, &waker, now) {
-                    TopicStep::Known => {
-                        step = draft.step(engine, &mut pending.memory, Some(&waker))
-                    }
-                    TopicStep::Pending => {}
+            let known = match step {
+                Step::NeedsTopic => match pending.poll_topic(engine, target, &waker, now) {
+                    TopicStep::Known => true,
+                    TopicStep::Pending => false,
                     TopicStep::Failed(error) => return Err(error),
-                }
-            } else {
+                },
+                Step::NeedsMemory(_) | Step::Accepted(_) | Step::Failed(_) => true,
+            };
+            if known {
                 step = draft.step(engine, &mut pending.memory, Some(&waker));
             }
             match step {
@@ -288,6 +288,8 @@ impl<KS, VS> KafkaProducer<KS, VS> {
                 Step::NeedsTopic | Step::NeedsMemory(_) if now >= pending.until => {
                     return Err(pending.timed_out(engine, &step, target, now));
                 }
+                // The topic was forgotten in the moment that it became known: nobody would wake us.
+                Step::NeedsTopic if known => {}
                 Step::NeedsTopic | Step::NeedsMemory(_) => {
                     parker.park_until(time, Some(pending.until));
                 }
