@@ -15,6 +15,8 @@ mod metadata;
 mod metadata_state;
 mod metadata_updater;
 #[cfg(test)]
+mod mock_metadata;
+#[cfg(test)]
 mod mock_selector;
 mod network_client;
 mod network_events;

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use super::drainer::ReadyCheck;
 use super::*;
-use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
+use crate::cluster::{Cluster, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::network::Wakeup;
+use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::producer::send_handle::{RecordSizes, SendHandle};
 use crate::random::Random;
@@ -110,7 +112,7 @@ impl Bench {
 
     fn drain(&mut self, node: i32, max_size: usize) -> Vec<Drained> {
         let mut out = Vec::new();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         self.drainer
             .drain(NodeId(node), max_size, self.clock.now(), admit, &mut out);
         out
@@ -210,6 +212,7 @@ fn drain_takes_one_batch_per_partition_up_to_the_request_size() {
         .flat_map(|p| [bench.send(p, &[0; 900]), bench.send(p, &[0; 900])])
         .collect();
     assert_eq!(bench.ready_nodes(), [1, 2]);
+    assert!(bench.drain(9, 1500).is_empty(), "it leads nothing");
     let first = bench.drain(1, 1500);
     assert_eq!(
         first.len(),
@@ -242,7 +245,7 @@ fn skipped_partition_is_not_ready_until_it_is_unblocked() {
         1 << 20,
         bench.clock.now(),
         &mut |head| {
-            if head.topic_partition.partition == 0 {
+            if head.id.slot == SlotId(0) {
                 skipped = Some(head.id.slot);
                 return DrainVerdict::SkipPartition;
             }
@@ -255,6 +258,102 @@ fn skipped_partition_is_not_ready_until_it_is_unblocked() {
     let now = bench.clock.now();
     bench.drainer.unblock(skipped.expect("it was shown"), now);
     assert_eq!(bench.ready_nodes(), [1]);
+}
+
+#[test]
+fn batch_behind_one_that_waits_can_go_first_or_be_taken_out() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _handles: Vec<SendHandle> = (0..3).map(|i| bench.send(0, &[i; 1000])).collect();
+    bench.advance(5);
+    bench.ready();
+    let (mut shown, mut out) = (Vec::new(), Vec::new());
+    let now = bench.clock.now();
+    bench.drainer.drain(
+        NodeId(1),
+        1 << 20,
+        now,
+        &mut |head| {
+            shown.push(head.id.first_record);
+            match head.id.first_record {
+                0 => DrainVerdict::TryNext,
+                _ => DrainVerdict::Send(None),
+            }
+        },
+        &mut out,
+    );
+    assert_eq!(shown, [0, 1]);
+    assert_eq!(out[0].batch.id().first_record, 1);
+    bench.drainer.drain(
+        NodeId(1),
+        1 << 20,
+        now,
+        &mut |_| DrainVerdict::TakeOut,
+        &mut out,
+    );
+    assert!(out[1].is_over && out[1].batch.id().first_record == 0);
+    assert_eq!(bench.ready_nodes(), [1], "there is one more");
+    let admit = &mut |_: &BatchHead| DrainVerdict::TryNext;
+    bench
+        .drainer
+        .drain(NodeId(1), 1 << 20, now, admit, &mut out);
+    assert_eq!(bench.ready_nodes(), [0; 0], "all passed over is a skip");
+    bench.drainer.unblock(out[1].batch.id().slot, now);
+    assert_eq!(bench.ready_nodes(), [1]);
+}
+
+#[test]
+fn partition_whose_queue_was_emptied_has_one_place_in_its_ring_afterwards() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _first = bench.send(0, b"x");
+    assert_eq!(bench.ready_nodes(), [0; 0], "it lingers");
+    let flush = bench.accumulator.begin_flush();
+    assert_eq!(bench.ready_nodes(), [1]);
+    drop(flush);
+    bench.drainer.abort_all(&mut Vec::new());
+    bench.advance(5);
+    bench.ready();
+    let _later: Vec<SendHandle> = (0..4).map(|i| bench.send(0, &[i; 1000])).collect();
+    bench.advance(5);
+    bench.ready();
+    assert_eq!(
+        bench.drain(1, 1 << 20).len(),
+        1,
+        "one batch of a partition in a request"
+    );
+}
+
+#[test]
+fn drained_for_good_only_when_no_queue_holds_anything() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    assert!(bench.drainer.is_drained_for_good());
+    let _handle = bench.send(0, b"x");
+    bench.accumulator.close();
+    assert!(!bench.drainer.is_drained_for_good());
+    bench.ready();
+    let drained = bench.drain(1, 1 << 20);
+    assert!(bench.drainer.is_drained_for_good());
+    drop(drained);
+}
+
+#[test]
+fn topic_that_vanishes_and_comes_back_larger_keeps_its_slots() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _handle = bench.send(0, b"x");
+    bench.ready();
+    let known = bench.accumulator.topic("topic").expect("known");
+    bench.cluster = bench.cluster.to_builder().without_topic("topic").build();
+    bench.ready();
+    assert!(bench.accumulator.topic("topic").is_none());
+    bench.cluster = cluster_of(vec![led_by(1, 0), led_by(0, 0)], &bench.cluster);
+    bench.ready();
+    let again = bench.accumulator.topic("topic").expect("it is back");
+    assert_eq!(again.partition_count(), 2);
+    assert!(Arc::ptr_eq(&known.slots[0], &again.slots[0]));
+    assert_eq!(again.available, Some(vec![0]));
+    bench.cluster = cluster_of(vec![led_by(2, 1), led_by(0, 0)], &bench.cluster);
+    bench.ready();
+    let same = bench.accumulator.topic("topic").expect("it is there");
+    assert!(Arc::ptr_eq(&same, &again), "a moved leader changes nothing");
 }
 
 #[test]
@@ -538,4 +637,30 @@ fn panicking_callback_harms_no_other() {
         .batch
         .complete(acked(0));
     assert_eq!(called.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn handle_that_is_polled_and_dropped_leaves_no_waiter_and_a_swapped_waker_is_honoured() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let (mut first, second) = (bench.send(0, b"x"), bench.send(0, b"y"));
+    let (old, new) = (counted(), counted());
+    let mut second = Some(second);
+    for waker in [&old.1, &new.1] {
+        let cx = &mut std::task::Context::from_waker(waker);
+        assert!(std::pin::Pin::new(&mut first).poll(cx).is_pending());
+        if let Some(second) = &mut second {
+            assert!(std::pin::Pin::new(second).poll(cx).is_pending());
+        }
+    }
+    bench.advance(5);
+    bench.ready();
+    let batch = bench.drain(1, 1 << 20).pop().expect("a batch").batch;
+    let result = Arc::clone(batch.result());
+    assert_eq!(result.waiter_count(), 2);
+    second.take();
+    assert_eq!(result.waiter_count(), 1);
+    batch.complete(acked(0));
+    let woken = |counter: &Arc<Counter>| counter.0.load(Ordering::Relaxed);
+    assert_eq!((woken(&old.0), woken(&new.0)), (0, 1));
+    assert!(first.is_done());
 }

@@ -17,7 +17,7 @@ use super::schedule::{Schedule, Timer};
 use super::topic::Slot;
 use super::{ProducerBatch, RecordAccumulator};
 use crate::backoff::ExponentialBackoff;
-use crate::cluster::{Cluster, NodeId, TopicPartition, Uuid};
+use crate::cluster::{Cluster, NodeId, Uuid};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::random::Random;
 use crate::record::ProducerState;
@@ -64,15 +64,12 @@ pub(crate) struct ReadyCheck {
     pub(crate) unknown_leader_topics: Vec<Arc<str>>,
 }
 
-/// The batch that would go next, shown to whoever admits it.
+/// A batch that would go next, shown to whoever admits it.
 #[derive(Debug)]
-pub(crate) struct BatchHead<'a> {
+pub(crate) struct BatchHead {
     pub(crate) id: BatchId,
-    pub(crate) topic_partition: &'a TopicPartition,
     pub(crate) topic_id: Uuid,
     pub(crate) record_count: u32,
-    /// 0 for a batch that was never handed to a connection.
-    pub(crate) attempts: u32,
 }
 
 /// Whether a batch may go.
@@ -82,14 +79,18 @@ pub(crate) enum DrainVerdict {
     Send(Option<ProducerState>),
     /// Not this partition, until `unblock` is called for it; others of the node go on.
     SkipPartition,
-    /// Nothing more for this node in this pass (no producer id yet).
-    StopNode,
+    /// Not this batch, but maybe one behind it in the queue, which is shown next.
+    TryNext,
+    /// It leaves the queue, but not for a connection: it is over.
+    TakeOut,
 }
 
 /// A batch on its way out.
 #[derive(Debug)]
 pub(crate) struct Drained {
     pub(crate) batch: ProducerBatch,
+    /// It was taken out because it is over.
+    pub(crate) is_over: bool,
     pub(crate) state: Option<ProducerState>,
     pub(crate) topic_id: Uuid,
     /// The leader's epoch as known now, for the batch to remember.
@@ -162,12 +163,7 @@ impl Drainer {
             return;
         }
         self.cluster = Arc::clone(cluster);
-        for name in self.accumulator.topic_names() {
-            match cluster.topic(&name) {
-                Some(info) => drop(self.accumulator.learn_topic(info)),
-                None => self.accumulator.forget_topic(&name),
-            }
-        }
+        self.accumulator.learn_cluster(cluster);
         self.rings.clear();
         let known: Vec<SlotId> = self.slots.keys().copied().collect();
         for slot in known {
@@ -203,6 +199,22 @@ impl Drainer {
         let standing = self.standing(slot, now);
         self.lingering.remove(&slot);
         self.leaderless.remove(&slot);
+        let node = match standing {
+            Standing::Sendable(node) => Some(node),
+            Standing::Empty
+            | Standing::Leaderless
+            | Standing::Held
+            | Standing::Lingers(_)
+            | Standing::BacksOff(_) => None,
+        };
+        // A place in a ring that is not right any more would be a second one later.
+        if self
+            .slots
+            .get(&slot)
+            .is_some_and(|view| view.in_ring != node)
+        {
+            self.leave_ring(slot);
+        }
         let Some(view) = self.slots.get_mut(&slot) else {
             return;
         };
@@ -299,7 +311,7 @@ impl Drainer {
         node: NodeId,
         max_size: usize,
         now: Instant,
-        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+        admit: &mut dyn FnMut(&BatchHead) -> DrainVerdict,
         out: &mut Vec<Drained>,
     ) {
         let Some(mut ring) = self.rings.remove(&node) else {
@@ -312,7 +324,9 @@ impl Drainer {
             let fits = |batch: usize| size == 0 || size + batch <= max_size;
             match self.drain_slot(slot, fits, admit) {
                 Taken::Batch(drained) => {
-                    size += drained.batch.size();
+                    if !drained.is_over {
+                        size += drained.batch.size();
+                    }
                     out.push(*drained);
                 }
                 Taken::Nothing => {}
@@ -338,7 +352,7 @@ impl Drainer {
         &mut self,
         slot: SlotId,
         fits: impl Fn(usize) -> bool,
-        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+        admit: &mut dyn FnMut(&BatchHead) -> DrainVerdict,
     ) -> Taken {
         let Some(view) = self.slots.get_mut(&slot) else {
             return Taken::Nothing;
@@ -348,37 +362,41 @@ impl Drainer {
             return Taken::Nothing;
         }
         let tp = &view.slot.topic_partition;
-        let mut queue = view.slot.queue.lock();
-        let Some(head) = queue.head() else {
-            view.in_ring = None;
-            return Taken::Nothing;
-        };
-        if !fits(head.size()) {
-            return Taken::Stop;
-        }
         let topic_id = self
             .cluster
             .topic(&tp.topic)
             .map_or(Uuid::ZERO, |topic| topic.id);
-        let shown = BatchHead {
-            id: head.id(),
-            topic_partition: tp,
-            topic_id,
-            // An open batch may still grow while it is shown: it is sealed under this lock.
-            record_count: head.record_count(),
-            attempts: head.attempts(),
-        };
-        let state = match admit(&shown) {
-            DrainVerdict::Send(state) => state,
-            DrainVerdict::SkipPartition => {
-                view.blocked = true;
+        let mut queue = view.slot.queue.lock();
+        let mut place = 0;
+        let (state, is_over) = loop {
+            let Some(head) = queue.get(place) else {
+                // An empty queue activates its slot by itself; all passed over is a skip.
+                view.blocked = place > 0;
                 view.in_ring = None;
                 return Taken::Nothing;
+            };
+            if !fits(head.size()) {
+                return Taken::Stop;
             }
-            DrainVerdict::StopNode => return Taken::Stop,
+            let shown = BatchHead {
+                id: head.id(),
+                topic_id,
+                // Complete: one that is open is sealed under this lock.
+                record_count: head.record_count(),
+            };
+            match admit(&shown) {
+                DrainVerdict::Send(state) => break (state, false),
+                DrainVerdict::TakeOut => break (None, true),
+                DrainVerdict::TryNext => place += 1,
+                DrainVerdict::SkipPartition => {
+                    view.blocked = true;
+                    view.in_ring = None;
+                    return Taken::Nothing;
+                }
+            }
         };
         view.in_ring = None;
-        let Some(batch) = queue.pop_front() else {
+        let Some(batch) = queue.remove(place) else {
             return Taken::Nothing;
         };
         drop(queue);
@@ -389,6 +407,7 @@ impl Drainer {
         let leader_epoch = partition.map_or(-1, |partition| partition.leader_epoch);
         Taken::Batch(Box::new(Drained {
             batch,
+            is_over,
             state,
             topic_id,
             leader_epoch,
@@ -512,8 +531,15 @@ impl Drainer {
         self.accumulator.queued_batches.load(Ordering::Acquire) > 0
     }
 
-    pub(crate) fn accumulator(&self) -> &Arc<RecordAccumulator> {
-        &self.accumulator
+    /// Whether nothing is queued and nothing can be any more; only asked once it is closed. Takes
+    /// every queue's lock, so that an append that was admitted before the close is seen.
+    pub(crate) fn is_drained_for_good(&self) -> bool {
+        !self.has_queued()
+            && self
+                .accumulator
+                .all_slots()
+                .iter()
+                .all(|slot| slot.queue.lock().is_empty())
     }
 }
 

@@ -123,12 +123,27 @@ impl PartitionQueue {
             .push_back(ProducerBatch::new(new, material.chunks, material.callbacks));
     }
 
+    /// Takes the last batch out again if nothing was appended to it; how many that were.
+    pub(super) fn pop_empty(&mut self) -> usize {
+        match self.batches.back() {
+            Some(last) if last.record_count() == 0 => {
+                drop(self.batches.pop_back());
+                1
+            }
+            _ => 0,
+        }
+    }
+
     pub(super) fn last_result(&self) -> Option<&Arc<super::ProduceRequestResult>> {
         self.batches.back().map(ProducerBatch::result)
     }
 
     pub(super) fn head(&self) -> Option<&ProducerBatch> {
         self.batches.front()
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&ProducerBatch> {
+        self.batches.get(place)
     }
 
     pub(super) fn head_state(&self) -> Option<HeadState> {
@@ -144,10 +159,15 @@ impl PartitionQueue {
 
     /// Takes out the first batch, sealed.
     pub(super) fn pop_front(&mut self) -> Option<ProducerBatch> {
-        if self.batches.len() == 1 {
+        self.remove(0)
+    }
+
+    /// Takes out the batch at a place, sealed.
+    pub(super) fn remove(&mut self, place: usize) -> Option<ProducerBatch> {
+        if place + 1 == self.batches.len() {
             self.seal_last();
         }
-        self.batches.pop_front()
+        self.batches.remove(place)
     }
 
     /// Puts a batch back to where its number belongs.
