@@ -116,6 +116,13 @@ impl ClusterBuilder {
         self
     }
 
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn without_topic(mut self, name: &str) -> Self {
+        self.0.topics.remove(name);
+        self
+    }
+
     /// Removes every topic.
     #[must_use]
     pub(crate) fn without_topics(mut self) -> Self {
