@@ -347,7 +347,7 @@ fn new_topic_does_not_wait_for_the_backoff_of_others() {
 #[test]
 fn age_makes_a_full_request_due() {
     let fixture = Fixture::using(vec![topic("a", 1, &[(1, 1)])]);
-    let keeps = fixture.metadata.cluster().topic("a").unwrap().name.clone();
+    let keeps = Arc::clone(&fixture.metadata.cluster().topic("a").unwrap().name);
     fixture.time.advance(Duration::from_secs(299));
     fixture.metadata.touch(&keeps, fixture.now());
     assert!(fixture.wait() <= Duration::from_secs(1) && !fixture.wait().is_zero());
