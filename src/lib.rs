@@ -74,9 +74,10 @@ mod time;
 pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
-    Acks, Broker, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, KafkaProducer,
-    Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata, SendError,
-    SendHandle, SerializeContext, SerializeError, Serializer, TopicName, UndeliveredRecord,
+    Acks, Broker, BytesSerializer, Callback, CloseError, DeliveryCallback, DeliveryError, Field,
+    KafkaProducer, Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata,
+    SendError, SendHandle, SerializeContext, SerializeError, Serializer, TopicName,
+    UndeliveredRecord,
 };
 #[doc(hidden)]
 pub use self::producer::{Always, Direct, Nullable};

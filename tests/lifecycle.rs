@@ -160,6 +160,11 @@ fn close_without_time_gives_up_what_has_no_answer_and_says_so() {
         .close(Duration::from_millis(100))
         .expect_err("there is no answer");
     assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.undelivered_count(), 1);
+    let given_back = error.undelivered().next().expect("the record");
+    assert_eq!(given_back.persistence(), Persistence::Unknown);
+    let value = given_back.record().and_then(|record| record.value);
+    assert_eq!(value.as_deref(), Some(&b"lost?"[..]));
     let error = handle.get().expect_err("it was given up");
     assert_eq!(
         error.error().persistence(),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::ProducerRecord;
 use super::accumulator::MemoryTicket;
 use super::callback::Callback;
+use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::Engine;
 use super::partition_info::{PartitionInfo, partitions_of};
@@ -415,13 +416,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     /// Closes the producer, for all its clones: accepts nothing more, sends what was accepted, and
-    /// after `timeout` gives up what is left. Records that were given up say so by their handles and
-    /// callbacks, with what is known of them. Closing again is no error.
+    /// after `timeout` gives up what is left. Records that failed say so by their handles and
+    /// callbacks, with what is known of them; the error gives all of them back that failed since the
+    /// call. Closing again is no error.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if something was given up. Inside a callback only a `timeout` of zero is
-    /// possible, and does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
-    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+    /// [`CloseError`]: of kind [`ErrorKind::Timeout`] if something was given up, else of the kind of the
+    /// first record that was not delivered. Inside a callback only a `timeout` of zero is possible, and
+    /// does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
+    pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.engine.close(timeout)
     }
 

@@ -481,7 +481,8 @@ fn inside_a_callback_what_would_wait_fails_at_once_and_the_rest_works() {
         would_deadlock(
             producer
                 .close(Duration::from_secs(1))
-                .expect_err("it would wait"),
+                .expect_err("it would wait")
+                .into_error(),
         );
         would_deadlock(producer.partitions_for("new").expect_err("it would wait"));
         assert_eq!(

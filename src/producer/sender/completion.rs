@@ -341,7 +341,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         };
         log::debug!("{}", failure.error);
         self.forget(&batch, ending, now);
-        batch.fail(failure);
+        self.shared.note_failed(batch.fail(failure));
     }
 }
 
