@@ -98,7 +98,7 @@ fn send_with_callbacks(
     for number in 0..RECORDS / 2 {
         let record = ProducerRecord::new(options.topic.as_str(), run_id);
         producer
-            .send_with_callback(record, (&callback, tally.now()))
+            .send_with(record, (&callback, tally.now()))
             .map_err(|e| e.error().clone())?;
         tally.sent(number);
     }

@@ -81,9 +81,3 @@ impl std::error::Error for CloseError {
         Some(&self.error)
     }
 }
-
-impl From<CloseError> for Error {
-    fn from(error: CloseError) -> Self {
-        error.error
-    }
-}

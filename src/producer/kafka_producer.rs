@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::ProducerRecord;
 use super::accumulator::MemoryTicket;
 use super::callback::Callback;
 use super::close_error::CloseError;
@@ -24,6 +23,7 @@ use super::pending_send::{Draft, PendingSend, Step, TopicStep};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::{BytesSerializer, Field};
+use super::{DeliveryError, ProducerRecord, RecordMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::sync::Parker;
 use crate::time::deadline;
@@ -126,16 +126,35 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_wait(record, None)
     }
 
-    /// Sends a record, and has the callback called once its outcome is known: a closure, or a
-    /// [`DeliveryCallback`](crate::DeliveryCallback) with a tag, which costs nothing per record.
+    /// Sends a record, and calls the closure once its outcome is known.
     ///
-    /// The callback runs on the network thread, before the handle is done. If this call fails, it is
-    /// never called.
+    /// The closure runs on the network thread, before the handle is done. If this call fails, it is
+    /// never called. It costs one allocation, unless it captures nothing: see [`send_with`](Self::send_with).
     ///
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
     pub fn send_with_callback<'t, K, V, M, N>(
+        &self,
+        record: ProducerRecord<'t, K, V>,
+        callback: impl FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
+    ) -> Result<SendHandle, SendError<'t, K, V>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        self.send_or_wait(record, Some(Callback::once(callback)))
+    }
+
+    /// Sends a record with any form of callback, among them the one that costs nothing per record:
+    /// `(&shared, tag)`, where `shared` is an `Arc<dyn DeliveryCallback>` that serves many records.
+    ///
+    /// Else as [`send_with_callback`](Self::send_with_callback).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_with<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback>,
@@ -164,12 +183,12 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_give_up(record, None)
     }
 
-    /// Sends a record with a callback if that is possible at once; never waits.
+    /// Sends a record with any form of callback if that is possible at once; never waits.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_send_with_callback<'t, K, V, M, N>(
+    pub fn try_send_with<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback>,

@@ -639,7 +639,7 @@ fn send_to_an_open_batch_allocates_nothing() {
     let callback: Arc<dyn DeliveryCallback> = Arc::new(Nothing);
     let send = |tag| {
         let record = ProducerRecord::new("topic", "0123456789").key("key");
-        let sent = bench.producer.send_with_callback(record, (&callback, tag));
+        let sent = bench.producer.send_with(record, (&callback, tag));
         drop(sent.expect("there is room"));
     };
     // The slots of callbacks double: from 129 to 256 there is room.
