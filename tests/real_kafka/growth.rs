@@ -67,9 +67,8 @@ fn anew(stage: &Stage, version: Version) -> Outcome {
     let read = kafka.read_topic("anew")?;
     in_order(&read)?;
     let places = places(&read)?;
-    for failed in sent.iter().filter(|sent| sent.outcome.is_err()) {
-        println!("{failed:?}");
-    }
+    let failed = sent.iter().filter(|sent| sent.outcome.is_err());
+    println!("{} of {} failed", failed.count(), sent.len());
     for Sent { id, phase, outcome } in &sent {
         let read = places.get(id);
         let is_true = match (outcome, read) {
