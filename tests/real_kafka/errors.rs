@@ -79,7 +79,6 @@ fn missing(stage: &Stage, version: Version) -> Outcome {
         .expect_err("there is no such topic");
     let took = started.elapsed();
     let text = error.error().to_string();
-    println!("after {took:?}: {text}");
     ensure(error.kind() == ErrorKind::Timeout, || text.clone())?;
     ensure(
         text.contains("not-there") && text.contains("700 ms"),

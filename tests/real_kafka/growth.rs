@@ -67,8 +67,6 @@ fn anew(stage: &Stage, version: Version) -> Outcome {
     let read = kafka.read_topic("anew")?;
     in_order(&read)?;
     let places = places(&read)?;
-    let failed = sent.iter().filter(|sent| sent.outcome.is_err());
-    println!("{} of {} failed", failed.count(), sent.len());
     for Sent { id, phase, outcome } in &sent {
         let read = places.get(id);
         let is_true = match (outcome, read) {

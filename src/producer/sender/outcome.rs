@@ -66,20 +66,23 @@ pub(super) fn attempt_text(batch: &ProducerBatch, now: Instant) -> String {
 /// The error of a batch whose delivery timeout is over.
 pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> Error {
     let waited = now.saturating_duration_since(batch.created()).as_millis();
-    let fate = match (batch.attempts(), on_the_way) {
-        (0, _) => "never sent".to_owned(),
-        (attempts, true) => format!("the last of {} unanswered", count(attempts, "attempt")),
-        (attempts, false) => format!(
-            "waiting to be sent again after {}",
-            count(attempts, "attempt")
-        ),
+    let attempts = count(batch.attempts(), "attempt");
+    let fate = match (batch.attempts(), on_the_way, batch.last_failure()) {
+        (0, _, _) => "never sent".to_owned(),
+        (_, true, _) => format!("the last of {attempts} unanswered"),
+        (_, false, None) => format!("waiting to be sent again after {attempts}"),
+        (_, false, Some(why)) => format!("waiting to be sent again after {attempts}; {why}"),
     };
     let text = format!(
         "{} for {} expired after {waited} ms: {fate} (delivery.timeout.ms)",
         count(batch.record_count(), "record"),
         batch.topic_partition(),
     );
-    Error::new(ErrorKind::Timeout, text)
+    let error = Error::new(ErrorKind::Timeout, text);
+    match batch.last_failure() {
+        Some(why) => error.with_source(why.clone()),
+        None => error,
+    }
 }
 
 /// The failure that a partition's answer means, with each guilty record's own reason (B97).
