@@ -67,12 +67,14 @@ pub(super) fn attempt_text(batch: &ProducerBatch, now: Instant) -> String {
 pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> Error {
     let waited = now.saturating_duration_since(batch.created()).as_millis();
     let attempts = count(batch.attempts(), "attempt");
-    let fate = match (batch.attempts(), on_the_way, batch.last_failure()) {
-        (0, _, _) => "never sent".to_owned(),
-        (_, true, _) => format!("the last of {attempts} unanswered"),
-        (_, false, None) => format!("waiting to be sent again after {attempts}"),
-        (_, false, Some(why)) => format!("waiting to be sent again after {attempts}; {why}"),
+    let mut fate = match (batch.attempts(), on_the_way) {
+        (0, _) => "never sent".to_owned(),
+        (_, true) => format!("the last of {attempts} unanswered"),
+        (_, false) => format!("waiting to be sent again after {attempts}"),
     };
+    if let Some(why) = batch.last_failure() {
+        fate = format!("{fate}; {why}");
+    }
     let text = format!(
         "{} for {} expired after {waited} ms: {fate} (delivery.timeout.ms)",
         count(batch.record_count(), "record"),
