@@ -7,6 +7,7 @@
 //! that hangs is never joined: it is given up, and ends when its lookup returns. At most
 //! [`MAX_THREADS`] exist, however many lookups hang.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -85,6 +86,7 @@ impl HostResolver {
             wakeup,
             alive: Arc::new(()),
             running: None,
+            unanswered: VecDeque::new(),
         }))
     }
 
@@ -129,18 +131,18 @@ impl HostResolver {
         }
     }
 
-    /// A lookup took too long: the thread is given up, and the next lookup has a fresh one.
-    /// Lookups that waited behind it have no answer either, and time out by themselves.
-    pub(super) fn give_up(&mut self) {
+    /// A lookup took too long. If it is the one that holds the thread up, the thread is given up,
+    /// and those that wait behind it go to a fresh one.
+    pub(super) fn give_up(&mut self, ticket: LookupTicket) {
         match &mut self.inner {
-            Inner::Thread(thread) => thread.running = None,
+            Inner::Thread(thread) => thread.give_up(ticket),
             #[cfg(test)]
             Inner::Scripted(_) => {}
         }
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Question {
     ticket: LookupTicket,
     host: Arc<str>,
@@ -155,6 +157,9 @@ struct ResolverThread {
     alive: Arc<()>,
     /// Dropping the channels is what ends the thread, as soon as its lookup returns.
     running: Option<Channels>,
+    /// In the order in which they were asked, which is that of the answers: the first one is being
+    /// looked up.
+    unanswered: VecDeque<Question>,
 }
 
 #[derive(Debug)]
@@ -180,8 +185,11 @@ impl ResolverThread {
         let Some(channels) = &self.running else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        match channels.questions.try_send(question) {
-            Ok(()) => Ok(()),
+        match channels.questions.try_send(question.clone()) {
+            Ok(()) => {
+                self.unanswered.push_back(question);
+                Ok(())
+            }
             Err(TrySendError::Full(_)) => {
                 let text = format!("{MAX_LOOKUPS} lookups are waiting for the resolver");
                 Err(io::Error::new(io::ErrorKind::WouldBlock, text))
@@ -189,6 +197,7 @@ impl ResolverThread {
             // It ended by itself: the resolver panicked. The next lookup starts another.
             Err(TrySendError::Disconnected(_)) => {
                 self.running = None;
+                self.unanswered.clear();
                 Err(io::Error::other("the resolver panicked"))
             }
         }
@@ -219,7 +228,25 @@ impl ResolverThread {
     }
 
     fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
-        self.running.as_ref()?.answers.try_recv().ok()
+        let answer = self.running.as_ref()?.answers.try_recv().ok()?;
+        self.unanswered
+            .retain(|question| question.ticket != answer.0);
+        Some(answer)
+    }
+
+    fn give_up(&mut self, ticket: LookupTicket) {
+        let holds_up = self.unanswered.front().map(|question| question.ticket);
+        if holds_up != Some(ticket) {
+            return;
+        }
+        self.running = None;
+        let behind = std::mem::take(&mut self.unanswered);
+        for question in behind.into_iter().skip(1) {
+            if self.ask(question).is_err() {
+                // No thread: they time out, each by itself.
+                return;
+            }
+        }
     }
 }
 
@@ -230,7 +257,7 @@ const MAX_THREADS: usize = 4;
 /// The arm for tests: answers come from a table, at once or when told.
 #[cfg(test)]
 pub(super) mod scripted {
-    use std::collections::{BTreeMap, VecDeque};
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
     use super::*;

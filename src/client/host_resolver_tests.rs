@@ -112,8 +112,8 @@ fn give_up_on_lookups_that_hang_starts_others_up_to_a_limit() {
         Ok(vec![localhost(port)])
     });
     for _ in 0..MAX_THREADS {
-        let _ticket = pending(resolver.lookup(&Arc::from("hangs"), 1));
-        resolver.give_up();
+        let ticket = pending(resolver.lookup(&Arc::from("hangs"), 1));
+        resolver.give_up(ticket);
     }
     let Lookup::Done(Err(error)) = resolver.lookup(&Arc::from("name"), 1) else {
         panic!("a thread too many");
@@ -133,6 +133,30 @@ fn give_up_on_lookups_that_hang_starts_others_up_to_a_limit() {
     let (answered, addresses) = wait_for_answer(&mut resolver);
     assert_eq!(answered, ticket, "answers of lookups given up do not come");
     assert_eq!(addresses.unwrap(), [localhost(2)]);
+}
+
+#[test]
+fn give_up_on_a_lookup_that_hangs_has_those_behind_it_answered() {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let mut resolver = resolver(move |host, port| {
+        if host == "hangs" {
+            let _ = gate.lock().unwrap().recv();
+        }
+        Ok(vec![localhost(port)])
+    });
+    let hangs = pending(resolver.lookup(&Arc::from("hangs"), 1));
+    let given_up = pending(resolver.lookup(&Arc::from("name"), 2));
+    let behind = pending(resolver.lookup(&Arc::from("name"), 3));
+    resolver.give_up(given_up);
+    assert!(
+        resolver.next_answer().is_none(),
+        "it does not hold the thread up"
+    );
+    resolver.give_up(hangs);
+    assert_eq!(wait_for_answer(&mut resolver).0, given_up);
+    assert_eq!(wait_for_answer(&mut resolver).0, behind);
+    drop(release);
 }
 
 #[test]

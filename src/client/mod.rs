@@ -3,11 +3,17 @@
 //!
 //! Thread: Sender, but for [`Metadata`] (any) and `parse_bootstrap` (application).
 
+mod api_versions;
 mod bootstrap;
+mod cluster_connection_states;
 mod host_resolver;
+mod in_flight_requests;
 mod kafka_client;
 mod metadata;
+mod metadata_state;
+mod metadata_updater;
 mod network_client;
+mod network_events;
 mod request;
 
 pub(crate) use self::bootstrap::parse_bootstrap;
@@ -15,5 +21,6 @@ pub(crate) use self::host_resolver::HostResolver;
 pub use self::host_resolver::Resolver;
 pub(crate) use self::kafka_client::KafkaClient;
 pub(crate) use self::metadata::{Metadata, MetadataConfig, MetadataTicket, TopicAwait};
-pub(crate) use self::network_client::{MetadataRecovery, NetworkClient, NetworkClientConfig};
+pub(crate) use self::metadata_updater::MetadataRecovery;
+pub(crate) use self::network_client::{NetworkClient, NetworkClientConfig};
 pub(crate) use self::request::{ClientRequest, ClientResponse, Outcome};

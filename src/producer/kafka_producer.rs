@@ -220,6 +220,14 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         outcome.map_err(|error| SendError::new(error, record))
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn serializers(&self) -> &(KS, VS) {
+        &self.serializers
+    }
+
     #[inline]
     fn draft<'r, 't, K, V>(
         &'r self,

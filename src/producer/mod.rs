@@ -14,6 +14,7 @@ mod producer_record;
 mod record_metadata;
 mod send_error;
 mod send_handle;
+mod send_when_ready;
 mod sender;
 mod serializer;
 mod shared;

@@ -68,6 +68,9 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, K, V, KS, VS> {
         V: Field<VS, N>,
     {
         let record = self.record;
+        if let Err(error) = check(record.partition, record.timestamp_ms) {
+            return Step::Failed(error);
+        }
         let topic_name = record.topic.as_str();
         let accumulator = &engine.shared.accumulator;
         let stepped = accumulator.with_topic(topic_name, |topic| {
@@ -172,9 +175,6 @@ fn append(
     memory: &mut MemoryTicket,
     waker: Option<&Waker>,
 ) -> Step {
-    if let Err(error) = check(facts) {
-        return Step::Failed(error);
-    }
     if let Some(error) = engine.shared.fatal_error() {
         return Step::Failed(error);
     }
@@ -224,20 +224,16 @@ fn append(
 
 /// What is wrong whatever the cluster says.
 #[inline]
-fn check(facts: &Facts<'_>) -> Result<(), Error> {
-    match facts {
-        Facts {
-            partition: Some(partition @ ..0),
-            ..
-        } => Err(invalid(format!("partition {partition} is negative"))),
-        Facts {
-            timestamp_ms: Some(timestamp @ ..0),
-            ..
-        } => Err(invalid(format!(
-            "timestamp {timestamp} is negative: it counts milliseconds since 1970"
-        ))),
-        Facts { .. } => Ok(()),
+fn check(partition: Option<i32>, timestamp_ms: Option<i64>) -> Result<(), Error> {
+    if let Some(partition @ ..0) = partition {
+        return Err(invalid(format!("partition {partition} is negative")));
     }
+    if let Some(timestamp_ms @ ..0) = timestamp_ms {
+        return Err(invalid(format!(
+            "timestamp {timestamp_ms} is negative: it counts milliseconds since 1970"
+        )));
+    }
+    Ok(())
 }
 
 #[cold]
@@ -288,10 +284,8 @@ impl PendingSend {
         waker: &Waker,
         now: Instant,
     ) -> TopicStep {
-        // A negative partition will never be there: the step after the topic is known says so.
-        let wanted = partition.filter(|partition| *partition >= 0);
         let metadata = &engine.shared.metadata;
-        match metadata.await_topic(topic, wanted, &mut self.metadata, waker, now) {
+        match metadata.await_topic(topic, partition, &mut self.metadata, waker, now) {
             TopicAwait::Ready(cluster) => match cluster.topic(topic) {
                 Some(info) if !info.partitions.is_empty() => {
                     self.metadata = MetadataTicket::default();
