@@ -36,6 +36,9 @@ mod topic;
 mod versions;
 mod wire;
 
+#[cfg(test)]
+mod cluster_tests;
+
 pub use cluster::{Change, Cluster, ConnId, ConnState};
 pub use config::{ClusterConfig, TopicConfig};
 pub use fault::{Effect, Fault, Moment, On};
