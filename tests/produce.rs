@@ -272,7 +272,7 @@ fn records_without_key_use_every_partition() {
 fn record_larger_than_batch_size_travels_in_a_batch_of_its_own() {
     let _limit = Limit::new(secs(20));
     let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("large", 1));
-    let producer = start(config(&kafka).batch_size(1000).linger(secs(60)));
+    let producer = start(config(&kafka).batch_size(1000).linger(secs(10)));
     // Many chunks of the pool, with the neighbours before and after it in batches of their own.
     let large: Vec<u8> = (0..=250).cycle().take(900_000).collect();
     let values: [&[u8]; 5] = [b"before", &large, b"between", &large, b"after"];
