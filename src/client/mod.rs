@@ -12,6 +12,8 @@ mod kafka_client;
 mod metadata;
 mod metadata_state;
 mod metadata_updater;
+#[cfg(test)]
+mod mock_metadata;
 mod network_client;
 mod network_events;
 mod request;

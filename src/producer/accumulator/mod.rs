@@ -15,6 +15,8 @@ mod topic;
 
 #[cfg(test)]
 mod accumulator_tests;
+#[cfg(test)]
+mod stress_tests;
 
 pub(crate) use self::buffer_pool::MemoryTicket;
 pub(crate) use self::drainer::{BatchHead, DrainVerdict, Drained, Drainer, ReadyCheck};

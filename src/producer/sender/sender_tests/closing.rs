@@ -94,7 +94,7 @@ fn fatal_error_ends_batches_in_every_state_and_close_ends_then() {
     let handles = in_every_state(&mut bench);
     bench
         .shared
-        .set_fatal(Error::new(ErrorKind::ClusterAuthorization, "not allowed"));
+        .set_fatal(&Error::new(ErrorKind::ClusterAuthorization, "not allowed"));
     bench.turn();
     assert!(handles.iter().all(SendHandle::is_done));
     bench.shared.begin_close();
@@ -149,7 +149,7 @@ fn first_fatal_error_stays() {
     for text in ["first", "second"] {
         bench
             .shared
-            .set_fatal(Error::new(ErrorKind::Internal, text));
+            .set_fatal(&Error::new(ErrorKind::Internal, text));
     }
     assert_eq!(
         bench.shared.fatal_error().expect("fatal").to_string(),
@@ -180,4 +180,40 @@ fn record_sent_by_a_callback_of_a_forced_close_is_refused() {
     assert!(bench.sender.is_done());
     assert_eq!(failed(&handle).0, ErrorKind::Aborted);
     assert_eq!(bench.shared.accumulator.incomplete_batches(), 0);
+}
+
+#[test]
+fn close_while_a_new_producer_id_is_needed_is_graceful_or_forced_all_the_same() {
+    for forced in [false, true] {
+        let mut bench = Bench::new(config(), &[1]);
+        bench.give_identity(7, i16::MAX);
+        let handle = bench.send(0);
+        bench.turn();
+        let request = bench.take();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.next_attempt();
+        bench.turn();
+        let request = bench.take();
+        assert!(matches!(request.body, ApiRequest::InitProducerId(_)));
+        if forced {
+            bench.shared.force_close();
+            bench.sender.run();
+            assert_eq!(
+                failed(&handle),
+                (ErrorKind::Aborted, Persistence::NotWritten)
+            );
+            continue;
+        }
+        bench.shared.begin_close();
+        bench.client.answer(request, identity(8, 0, 0));
+        bench.client.answer_by(|request| match request {
+            ApiRequest::Produce(request) => Some(Outcome::Response(ApiResponse::Produce(
+                response_to(request, |partition| partition.base_offset = 1),
+            ))),
+            _ => None,
+        });
+        bench.sender.run();
+        assert_eq!(offset(&handle), Some(1));
+    }
 }
