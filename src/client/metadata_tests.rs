@@ -6,7 +6,9 @@ use std::task::Wake;
 
 use super::*;
 use crate::client::{Metadata, MetadataTicket, TopicAwait};
+use crate::cluster::Uuid;
 use crate::network::Wakeup;
+use crate::protocol::messages::MetadataPartition;
 use crate::time::{MockTime, Time};
 
 const LATEST: i16 = 13;

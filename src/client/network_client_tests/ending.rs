@@ -134,7 +134,7 @@ fn broken_by(frame: impl Fn(i32) -> Vec<u8>) -> String {
 fn response_with_a_wrong_correlation_id_ends_the_connection() {
     let text = broken_by(|id| {
         let mut frame = (id + 1).to_be_bytes().to_vec();
-        frame.extend(super::produce(12, 0));
+        frame.extend(produce(12, 0));
         frame
     });
     assert!(text.contains("correlation id"), "{text}");
@@ -144,7 +144,7 @@ fn response_with_a_wrong_correlation_id_ends_the_connection() {
 fn response_that_is_cut_off_or_garbage_ends_the_connection() {
     let text = broken_by(|id| {
         let mut frame = id.to_be_bytes().to_vec();
-        let body = super::produce(12, 0);
+        let body = produce(12, 0);
         frame.extend(&body[..body.len() - 3]);
         frame
     });

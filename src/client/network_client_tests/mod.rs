@@ -28,13 +28,15 @@ const API_VERSIONS: i16 = 18;
 /// What a broker says of itself.
 const VERSIONS: [(i16, i16, i16); 4] = [(0, 3, 12), (3, 0, 12), (18, 0, 4), (22, 0, 5)];
 
+/// Name, error, leader and epoch of each partition.
+type TopicPicture = (&'static str, i16, Vec<(i32, i32)>);
+
 /// The cluster as its brokers tell it.
 #[derive(Debug, Clone, Default)]
 struct Picture {
     /// `(id, port)`; all are on 10.0.0.id.
     brokers: Vec<(i32, u16)>,
-    /// `(name, error, leader and epoch of each partition)`.
-    topics: Vec<(&'static str, i16, Vec<(i32, i32)>)>,
+    topics: Vec<TopicPicture>,
     error_code: i16,
 }
 
