@@ -280,12 +280,8 @@ impl RecordAccumulator {
             activate = sealed;
             if sealed && sticky {
                 // The batch that is full had its share; this record goes where the next one does.
-                topic.note_produced(
-                    partition,
-                    upper_bound(view.key, view.value, view.headers),
-                    batch_size,
-                    true,
-                );
+                let bytes = upper_bound(view.key, view.value, view.headers);
+                topic.note_produced(partition, bytes, batch_size, true);
             }
             if sealed && sticky && !topic.is_sticky(partition) {
                 drop(queue);

@@ -132,7 +132,7 @@ fn panic_of_the_sender_ends_batches_in_every_state_and_refuses_later_ones() {
 
 #[test]
 fn panic_in_the_middle_of_sending_ends_what_was_just_taken_out() {
-    let mut bench = Bench::new(plain(), &[1]);
+    let bench = Bench::new(plain(), &[1]);
     bench.client.answer_by(|_| panic!("on purpose"));
     let handles = [bench.send(0), bench.send(0)];
     bench.sender.run();
