@@ -212,7 +212,8 @@ fn send_without_timestamp_takes_the_time_of_the_call() {
 
 #[test]
 fn partition_by_key_is_javas_and_may_be_switched_off() {
-    let mut bench = Bench::knowing(&[], 7);
+    let memory = ("buffer.memory", "1000000");
+    let mut bench = Bench::knowing(&[memory], 7);
     let handles: Vec<_> = (0..50)
         .map(|i| {
             let record = ProducerRecord::new("topic", "v").key(format!("key-{i}"));
@@ -224,7 +225,7 @@ fn partition_by_key_is_javas_and_may_be_switched_off() {
         let expected = partition_for_key(format!("key-{i}").as_bytes(), 7);
         assert_eq!(handle.get().expect("acknowledged").partition(), expected);
     }
-    let mut ignoring = Bench::knowing(&[("partitioner.ignore.keys", "true")], 7);
+    let mut ignoring = Bench::knowing(&[memory, ("partitioner.ignore.keys", "true")], 7);
     for i in 0..50 {
         let record = ProducerRecord::new("topic", "v").key(format!("key-{i}"));
         let _handle = ignoring.producer.send(record).expect("there is room");
@@ -577,7 +578,7 @@ fn asked(bench: &Bench) -> bool {
 fn fatal_error_fails_every_later_send() {
     let bench = Bench::knowing(&[], 1);
     let fatal = Error::new(ErrorKind::ClusterAuthorization, "not allowed");
-    bench.shared.set_fatal(fatal);
+    bench.shared.set_fatal(&fatal);
     let refused = bench.producer.send(ProducerRecord::new("topic", "v"));
     assert_eq!(kind(refused), ErrorKind::ClusterAuthorization);
 }
