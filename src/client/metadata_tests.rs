@@ -597,6 +597,31 @@ fn older_epoch_is_not_taken_after_the_topic_was_missing_for_a_while() {
 }
 
 #[test]
+fn topic_without_an_id_that_was_missing_begins_with_any_epoch() {
+    let fixture = Fixture::using(vec![topic("t", 0, &[(1, 10)])]);
+    fixture.take(vec![topic("t", 0, &[(2, 9)])]);
+    assert_eq!(
+        fixture.leader("t", 0),
+        Some((Some(1), 10)),
+        "it was never missing"
+    );
+    fixture.take(vec![failed("t", 3)]);
+    fixture.take(vec![topic("t", 0, &[(2, 0)])]);
+    assert_eq!(fixture.leader("t", 0), Some((Some(2), 0)));
+}
+
+#[test]
+fn touch_during_a_request_is_not_met_by_its_answer() {
+    let fixture = Fixture::started();
+    fixture.wait_for("a", &mut MetadataTicket::default());
+    let ask = fixture.ask();
+    fixture.metadata.touch(&Arc::from("b"), fixture.now());
+    fixture.take_for(&ask, LATEST, vec![topic("a", 1, &[(1, 1)])]);
+    assert!(fixture.wait() <= Duration::from_millis(120));
+    assert_eq!(fixture.asked(), ["b"]);
+}
+
+#[test]
 fn re_created_topic_begins_with_any_epoch() {
     let fixture = Fixture::using(vec![topic("t", 1, &[(1, 10), (1, 10)])]);
     fixture.take(vec![topic("t", 9, &[(2, 0)])]);

@@ -175,7 +175,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         };
         self.updater.is_in_flight = true;
         self.dispatch(&body, dispatch, now);
-        Duration::MAX
+        // Nodes were not ready while this was due, and are now: whoever polls has to look again.
+        Duration::ZERO
     }
 
     /// The node to ask what any node can be asked (B27): one that is ready, the fewest requests

@@ -60,6 +60,11 @@ impl Interest {
         let code = ErrorCode(answer.error_code);
         if !code.is_none() {
             self.error = Some((code, at));
+            // Without an id, the topic of this name that comes next could not be told from an older
+            // answer, and its epochs begin anew.
+            if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && self.id.is_zero() {
+                self.epochs.clear();
+            }
             return take_error(name, code, old);
         }
         self.error = None;
