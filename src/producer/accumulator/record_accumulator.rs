@@ -424,11 +424,6 @@ impl RecordAccumulator {
         Error::new(ErrorKind::BufferExhausted, text)
     }
 
-    /// An upper bound on what a record needs in a batch of its own (B51).
-    pub(crate) fn estimate_upper_bound(record: &RecordToAppend<'_>) -> usize {
-        upper_bound(record.key, record.value, record.headers)
-    }
-
     /// Makes everything appended so far sendable at once.
     pub(crate) fn begin_flush(&self) -> FlushTicket {
         let ticket = self.outstanding.begin_flush();
@@ -449,6 +444,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
+    #[cfg(test)]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }
@@ -480,7 +476,6 @@ impl Growth {
             known.slots.push(slot);
         }
         Topic {
-            name: Arc::clone(&info.name),
             slots: known
                 .slots
                 .iter()

@@ -89,7 +89,7 @@ fn every_record_of_many_threads_is_drained_once_and_all_memory_comes_back() {
         while drained_records < THREADS * RECORDS {
             let now = time.now();
             for node in drainer.ready(&cluster, now).nodes {
-                let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+                let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
                 drainer.drain(node, 1 << 20, now, admit, &mut out);
             }
             if out.is_empty() {
