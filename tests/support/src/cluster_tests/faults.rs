@@ -4,7 +4,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{InitProducerIdRequest, MetadataRequest};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::{Change, ClusterConfig, ConnState, Effect, Fault, Moment, On, TopicConfig};
+use crate::{Change, ClusterConfig, ConnState, Effect, Fault, Moment, On, TopicConfig, What};
 
 use super::{Client, NOW, TestBatch, to_partition};
 
@@ -188,6 +188,9 @@ fn closed_connections_can_be_made_anew() {
     client.send(9, &to_partition(0, batch()));
     client.cluster.apply(Change::CloseConnections(1));
     client.cluster.release();
+    client.cluster.disconnect(client.connection, NOW);
+    let closed = |event: &&crate::Event| event.what == What::Closed;
+    assert_eq!(client.cluster.history().filter(closed).count(), 1);
     assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
     client.reconnect();
     assert_eq!(client.produce(batch()).base_offset, 1);
