@@ -2,8 +2,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;
@@ -364,7 +365,7 @@ fn many_threads_through_little_memory_lose_nothing() {
             scope.spawn(move || {
                 for number in 0..500 {
                     let value = format!("{thread} {number:06} {}", "z".repeat(number % 700));
-                    let _ = producer.send(ProducerRecord::new("t", value)).unwrap();
+                    drop(producer.send(ProducerRecord::new("t", value)).unwrap());
                 }
             });
         }
@@ -381,9 +382,11 @@ fn large_records_in_little_memory_go_one_after_another() {
     let producer = start(small(&kafka).max_block(secs(30)));
     let value = "x".repeat(50_000);
     for _ in 0..20 {
-        let _ = producer
-            .send(ProducerRecord::new("t", value.as_str()))
-            .unwrap();
+        drop(
+            producer
+                .send(ProducerRecord::new("t", value.as_str()))
+                .unwrap(),
+        );
     }
     producer.flush().unwrap();
     let requests = kafka.with(|cluster| {

@@ -3,8 +3,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;
@@ -400,7 +401,7 @@ fn inside_callback<R: Send + 'static>(
         let _ = tell.send(timed(inside));
     });
     let record = ProducerRecord::new("healthy", "outer");
-    let _ = producer.send_with_callback(record, callback).unwrap();
+    drop(producer.send_with_callback(record, callback).unwrap());
     told.recv_timeout(secs(10)).expect("the callback ran")
 }
 
@@ -528,7 +529,7 @@ fn last_producer_dropped_inside_a_callback_waits_for_nobody_and_delivers() {
     });
     let lock = own.lock().unwrap();
     let record = ProducerRecord::new("healthy", "first").partition(0);
-    let _ = producer.send_with_callback(record, callback).unwrap();
+    drop(producer.send_with_callback(record, callback).unwrap());
     let mut lock = lock;
     *lock = Some(producer);
     drop(lock);

@@ -2,8 +2,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;
@@ -175,7 +176,7 @@ fn close_of_zero_inside_a_callback_does_not_wait() {
     let (tell, told) = std::sync::mpsc::channel();
     let callback = Callback::once(move |_| tell.send(timed(|| inner.close(ms(0)))).unwrap());
     let record = ProducerRecord::new("t", "v");
-    let _ = producer.send_with_callback(record, callback).unwrap();
+    drop(producer.send_with_callback(record, callback).unwrap());
     let (closed, waited) = told.recv_timeout(secs(10)).unwrap();
     closed.unwrap();
     assert_at_once(waited);
@@ -370,7 +371,7 @@ fn producers_made_and_dropped_many_times_leave_nothing() {
     let mut before = 0;
     for round in 0..30 {
         let producer = start(config(&kafka));
-        let _ = producer.send(ProducerRecord::new("t", "v")).unwrap();
+        drop(producer.send(ProducerRecord::new("t", "v")).unwrap());
         drop(producer);
         if round == 4 {
             before = descriptors();

@@ -3,8 +3,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;
@@ -240,9 +241,11 @@ fn pipelining_keeps_up_to_five_batches_of_a_partition_unanswered() {
     kafka.with(kafka_test_support::Cluster::clear_history);
     let large = "x".repeat(500);
     for _ in 0..12 {
-        let _ = producer
-            .send(ProducerRecord::new("one", large.as_str()))
-            .unwrap();
+        drop(
+            producer
+                .send(ProducerRecord::new("one", large.as_str()))
+                .unwrap(),
+        );
     }
     let produced = || {
         kafka.with(|cluster| {
@@ -535,7 +538,7 @@ fn record_without_key_for_a_compacted_topic_is_refused_and_the_rest_arrives() {
             }
         }
     }
-    let _ = producer.send(keyed("after")).unwrap();
+    drop(producer.send(keyed("after")).unwrap());
     producer.flush().unwrap();
     assert!(values_in(&kafka, TOPIC, 0).contains(&"after".to_owned()));
 }

@@ -5,8 +5,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;

@@ -2,8 +2,9 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "tests read clocks and start threads"
+    reason = "tests read clocks, start threads and may panic"
 )]
 
 mod fixtures;
@@ -237,7 +238,7 @@ fn records_with_equal_keys_go_to_one_partition_and_different_keys_to_all() {
     for number in 0..600 {
         let key = format!("user-{}", number % 60);
         let record = ProducerRecord::new("keyed", number.to_string()).key(key);
-        let _ = producer.send(record).unwrap();
+        drop(producer.send(record).unwrap());
     }
     producer.flush().unwrap();
     let logs = logs_of(&kafka, "keyed");
@@ -258,9 +259,11 @@ fn records_without_key_use_every_partition() {
     let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("sticky", 4));
     let producer = start(config(&kafka).batch_size(500));
     for number in 0..2000 {
-        let _ = producer
-            .send(ProducerRecord::new("sticky", format!("{number:06}")))
-            .unwrap();
+        drop(
+            producer
+                .send(ProducerRecord::new("sticky", format!("{number:06}")))
+                .unwrap(),
+        );
     }
     producer.flush().unwrap();
     let counts: Vec<usize> = logs_of(&kafka, "sticky").iter().map(Vec::len).collect();
@@ -439,7 +442,7 @@ fn callbacks_run_in_the_order_of_sending_per_partition_and_before_flush_returns(
     for tag in 0..2000_u64 {
         let partition = i32::try_from(tag % 4).unwrap();
         let record = ProducerRecord::new("t", "value").partition(partition);
-        let _ = producer.send_with_callback(record, (&shared, tag)).unwrap();
+        drop(producer.send_with_callback(record, (&shared, tag)).unwrap());
     }
     producer.flush().unwrap();
     let entries = lock(&diary.0).clone();
@@ -510,7 +513,7 @@ fn two_producers_on_one_topic_each_keep_their_order() {
                 for number in 0..900_i32 {
                     let value = format!("{name}-{number:06}");
                     let record = ProducerRecord::new("t", value).partition(number % 3);
-                    let _ = producer.send(record).unwrap();
+                    drop(producer.send(record).unwrap());
                 }
                 producer.close(secs(20)).unwrap();
             });
@@ -539,10 +542,10 @@ fn clones_and_faces_outlive_the_first_and_share_its_life() {
             kafka_producer::BytesSerializer::default(),
         ),
     );
-    let _ = first.send(ProducerRecord::new("t", "1")).unwrap();
+    drop(first.send(ProducerRecord::new("t", "1")).unwrap());
     drop(first);
-    let _ = second.send(ProducerRecord::new("t", "2")).unwrap();
-    let _ = third.send(ProducerRecord::new("t", "3")).unwrap();
+    drop(second.send(ProducerRecord::new("t", "2")).unwrap());
+    drop(third.send(ProducerRecord::new("t", "3")).unwrap());
     third.flush().unwrap();
     assert_eq!(values_in(&kafka, "t", 0), ["1", "2", "3"]);
     second.close(secs(10)).unwrap();
