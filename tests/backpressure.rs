@@ -157,8 +157,9 @@ fn try_send_to_an_unknown_topic_asks_for_it_and_works_later() {
 fn threads_that_wait_for_room_get_it_in_the_order_they_came() {
     let _limit = Limit::new(secs(30));
     let kafka = cluster();
-    // A record takes more than a chunk of the pool, so that each waits for itself.
-    let producer = start(small(&kafka).max_block(secs(20)).batch_size(16 * 1024));
+    // A record takes more than half of the memory, so that one is let in at a time: who is let in
+    // together may still overtake one another on the way to the batch.
+    let producer = start(small(&kafka).max_block(secs(20)));
     producer.partitions_for("t").unwrap();
     stall(&kafka);
     fill(&producer, &"x".repeat(10_000));
@@ -170,7 +171,7 @@ fn threads_that_wait_for_room_get_it_in_the_order_they_came() {
             let thread = scope.spawn(move || {
                 let tid = std::fs::read_link("/proc/thread-self").unwrap();
                 tell.send(tid).unwrap();
-                let value = format!("{number:02}{}", "y".repeat(15_000));
+                let value = format!("{number:02}{}", "y".repeat(40_000));
                 let callback = Callback::once(move |_| lock(&order).push(number));
                 let record = ProducerRecord::new("t", value);
                 producer

@@ -259,7 +259,8 @@ fn topic_name_that_kafka_forbids_is_refused_and_named() {
         assert_eq!(error.kind(), ErrorKind::InvalidTopic, "{name:?}: {error:?}");
         assert_at_once(waited);
         if !name.is_empty() && name.is_ascii() && !name.contains('\0') {
-            assert_names(&error.to_string(), &[name]);
+            let begins = &name[..name.len().min(100)];
+            assert_names(&error.to_string(), &[begins]);
         }
         let asked = producer.partitions_for(name).unwrap_err();
         assert_eq!(asked.kind(), ErrorKind::InvalidTopic, "{name:?}");

@@ -176,7 +176,8 @@ fn leader_moved_touches_no_connection_that_lives() {
 fn thousand_metadata_refreshes_under_load_open_no_connection() {
     let _limit = Limit::new(secs(60));
     let kafka = EmbeddedKafka::start(ClusterConfig::brokers(3).topic("t", 6));
-    let producer = start(config(&kafka).metadata_max_age(ms(1)));
+    let config = config(&kafka).metadata_max_age(ms(1));
+    let producer = start(config.retry_backoff(ms(1), ms(1)));
     let mut ledger = Ledger::default();
     ledger.send_many(&producer, "t", 6, 60);
     producer.flush().unwrap();
