@@ -452,7 +452,7 @@ fn callbacks_run_in_the_order_of_sending_per_partition_and_before_flush_returns(
         let (tags, offsets): (Vec<u64>, Vec<Option<i64>>) =
             of_partition.map(|(tag, _, offset)| (*tag, *offset)).unzip();
         let due: Vec<u64> = (0..2000)
-            .filter(|tag| tag % 4 == partition.unsigned_abs().into())
+            .filter(|tag| tag % 4 == u64::from(i32::unsigned_abs(partition)))
             .collect();
         assert_eq!(tags, due);
         assert_eq!(offsets, (0..500).map(Some).collect::<Vec<_>>());
