@@ -20,7 +20,9 @@ use kafka_producer::{
     BytesSerializer, Callback, Error, ErrorKind, KafkaProducer, Output, ProducerConfig,
     ProducerRecord, SerializeContext, SerializeError, Serializer,
 };
-use kafka_test_support::{ClusterConfig, EmbeddedKafka, Fault, On, TopicConfig};
+use kafka_test_support::{
+    Api, ClusterConfig, EmbeddedKafka, Fault, On, TopicConfig, VersionProfile,
+};
 
 use fixtures::ledger::values_in;
 use fixtures::peer::{Peer, dead_address};
@@ -634,4 +636,107 @@ fn broker_that_turns_bad_in_mid_stream_harms_no_other_broker() {
         assert_at_once(waited);
     }
     assert_eq!(stuck.get().unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+/// A version profile that shares nothing with us for one API.
+fn incompatible(api: Api) -> EmbeddedKafka {
+    let versions = VersionProfile::KAFKA_43.with(api, 90, 99);
+    EmbeddedKafka::start(
+        ClusterConfig::brokers(1)
+            .topic("healthy", 2)
+            .versions(versions),
+    )
+}
+
+#[test]
+fn broker_without_a_version_of_ours_is_named_and_nothing_hangs() {
+    for api in [Api::Produce, Api::Metadata, Api::InitProducerId] {
+        let _limit = Limit::new(secs(30));
+        let kafka = incompatible(api);
+        let config = config(&kafka)
+            .max_block(secs(2))
+            .request_timeout(ms(500))
+            .delivery_timeout(secs(2));
+        let producer = start(config);
+        let (error, waited) = timed(
+            || match producer.send(ProducerRecord::new("healthy", "v")) {
+                Ok(handle) => handle.get().unwrap_err().error().clone(),
+                Err(refused) => refused.error().clone(),
+            },
+        );
+        assert!(waited < secs(5), "{api:?}: {waited:?}");
+        assert_eq!(error.kind(), ErrorKind::UnsupportedVersion, "{error:?}");
+        let name = format!("{api:?}");
+        assert_names(&error.to_string(), &[&name]);
+        let (closed, waited) = timed(|| producer.close(secs(5)));
+        closed.unwrap();
+        assert_at_once(waited);
+    }
+}
+
+#[test]
+fn broker_that_never_answers_the_first_request_is_left_for_another() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(3).topic("healthy", 3));
+    let on = On::api(Api::ApiVersions);
+    kafka.with(|cluster| {
+        cluster.fault(Fault::swallow(on.clone()).times(2));
+        cluster.fault(Fault::error(on, -1).after(1).times(1));
+    });
+    let config = config(&kafka)
+        .request_timeout(ms(300))
+        .socket_connection_setup_timeout(ms(300), ms(300));
+    let producer = start(config);
+    for partition in 0..3 {
+        let record = ProducerRecord::new("healthy", "v").partition(partition);
+        producer.send(record).unwrap().get().unwrap();
+    }
+}
+
+#[test]
+fn timestamp_that_the_topic_refuses_is_not_written_and_named() {
+    let _limit = Limit::new(secs(30));
+    let kafka = healthy();
+    let producer = start(config(&kafka));
+    let record = ProducerRecord::new("healthy", "v").timestamp_ms(i64::MAX);
+    let error = producer.send(record).unwrap().get().unwrap_err();
+    assert_eq!(error.error().code(), Some(32), "{error:?}");
+    assert_eq!(error.persistence(), kafka_producer::Persistence::NotWritten);
+    assert_names(&error.to_string(), &["healthy"]);
+    assert_works(&producer);
+}
+
+#[test]
+fn callback_that_takes_longer_than_the_delivery_timeout_expires_no_delivered_record() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("healthy", 2));
+    let config = config(&kafka)
+        .request_timeout(ms(200))
+        .delivery_timeout(ms(400))
+        .linger(ms(0));
+    let producer = start(config);
+    for partition in 0..2 {
+        let record = ProducerRecord::new("healthy", "warm").partition(partition);
+        producer.send(record).unwrap().get().unwrap();
+    }
+    // The answer of the second arrives while the callback of the first keeps the thread.
+    let (tell, told) = channel();
+    let callback = Callback::once(move |_| {
+        let _ = told.recv_timeout(secs(5));
+        std::thread::sleep(ms(800));
+    });
+    kafka.with(|cluster| {
+        let on = On::produce().partition("healthy", 1);
+        cluster.fault(Fault::delay(on, 100));
+    });
+    let to = |partition| ProducerRecord::new("healthy", "v").partition(partition);
+    let second = producer.send(to(1)).unwrap();
+    let first = producer.send_with_callback(to(0), callback).unwrap();
+    fixtures::eventually("both are in the log", || {
+        kafka.with(|cluster| cluster.end_offset("healthy", 0) + cluster.end_offset("healthy", 1))
+            == 4
+    });
+    tell.send(()).unwrap();
+    first.get().unwrap();
+    second.get().expect("its answer was there in time");
 }

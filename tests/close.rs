@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use kafka_producer::{
-    Acks, Callback, ErrorKind, KafkaProducer, Persistence, ProducerRecord, SendHandle,
+    Acks, Callback, DeliveryCallback, DeliveryError, ErrorKind, KafkaProducer, Persistence,
+    ProducerRecord, RecordMetadata, SendHandle,
 };
 use kafka_test_support::{ClusterConfig, EmbeddedKafka, Fault, On};
 
@@ -293,6 +294,68 @@ fn forced_close_while_threads_send_leaves_no_record_without_outcome() {
         }
     }
     assert_logs_tell(&kafka, &outcomes);
+}
+
+/// Sends again whatever was delivered, for ever.
+struct Perpetual {
+    producer: KafkaProducer,
+    sent: AtomicUsize,
+    me: Mutex<Option<Arc<dyn DeliveryCallback>>>,
+}
+
+impl DeliveryCallback for Perpetual {
+    fn on_completion(&self, tag: u64, _: Result<&RecordMetadata, &DeliveryError>) {
+        let me = lock(&self.me).clone();
+        if let Some(me) = me {
+            let record = ProducerRecord::new("t", "again");
+            if let Ok(_handle) = self.producer.send_with_callback(record, (&me, tag + 1)) {
+                self.sent.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+#[test]
+fn close_ends_a_chain_of_callbacks_that_send() {
+    let _alone = alone();
+    let kafka = cluster();
+    let producer = start(config(&kafka).linger(ms(0)));
+    let perpetual = Arc::new(Perpetual {
+        producer: producer.clone(),
+        sent: AtomicUsize::new(0),
+        me: Mutex::new(None),
+    });
+    let shared: Arc<dyn DeliveryCallback> = Arc::<Perpetual>::clone(&perpetual);
+    *lock(&perpetual.me) = Some(Arc::clone(&shared));
+    drop(
+        producer
+            .send_with_callback(ProducerRecord::new("t", "first"), (&shared, 0))
+            .unwrap(),
+    );
+    eventually("the chain goes on", || {
+        perpetual.sent.load(Ordering::SeqCst) > 100
+    });
+    let (closed, waited) = timed(|| producer.close(secs(20)));
+    closed.unwrap();
+    assert_at_once(waited);
+    let sent = i64::try_from(perpetual.sent.load(Ordering::SeqCst)).unwrap();
+    assert_eq!(kafka.with(|cluster| logs(cluster)), sent + 1);
+    *lock(&perpetual.me) = None;
+    assert_no_threads();
+}
+
+#[test]
+fn close_while_batches_wait_to_be_sent_again_delivers_them() {
+    let _alone = alone();
+    let kafka = cluster();
+    // 19 NOT_ENOUGH_REPLICAS.
+    kafka.with(|cluster| cluster.fault(Fault::error(On::produce(), 19).times(6)));
+    let producer = start(config(&kafka).retry_backoff(ms(50), ms(100)).linger(ms(0)));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 4, 100);
+    producer.close(secs(20)).unwrap();
+    ledger.assert_all_delivered(&kafka);
+    assert_no_threads();
 }
 
 #[test]

@@ -461,3 +461,44 @@ fn idle_connections_are_closed_and_made_again_when_needed() {
     assert!(connections(&kafka)[0] > opened);
     assert_eq!(values_in(&kafka, "t", 0), ["1", "2"]);
 }
+
+#[test]
+fn topic_created_anew_with_other_partitions_is_followed() {
+    let _limit = Limit::new(secs(30));
+    for versions in [VersionProfile::KAFKA_43, VersionProfile::KAFKA_28] {
+        let kafka = EmbeddedKafka::start(
+            ClusterConfig::brokers(2)
+                .topic("again", 4)
+                .versions(versions),
+        );
+        let producer = start(config(&kafka).metadata_max_age(ms(50)).max_block(ms(500)));
+        for partition in 0..4 {
+            let record = ProducerRecord::new("again", "old").partition(partition);
+            producer.send(record).unwrap().get().unwrap();
+        }
+        kafka.with(|cluster| {
+            cluster.delete_topic("again");
+            cluster.create_topic("again", 2);
+        });
+        eventually("the smaller number is known", || {
+            producer.partitions_for("again").is_ok_and(|p| p.len() == 2)
+        });
+        let refused = producer.send(ProducerRecord::new("again", "v").partition(3));
+        assert_names(
+            &refused.unwrap_err().to_string(),
+            &["partition 3", "again", "2 partitions"],
+        );
+        let before = kafka.with(|c| c.end_offset("again", 0) + c.end_offset("again", 1));
+        let handles: Vec<SendHandle> = (0..50)
+            .map(|n| {
+                let record = ProducerRecord::new("again", format!("new {n}"));
+                producer.send(record.key(n.to_string())).unwrap()
+            })
+            .collect();
+        for handle in handles {
+            assert!(handle.get().unwrap().partition() < 2);
+        }
+        let after = kafka.with(|c| c.end_offset("again", 0) + c.end_offset("again", 1));
+        assert_eq!(after - before, 50);
+    }
+}

@@ -635,3 +635,35 @@ fn threads_on_one_producer_keep_each_its_order_in_every_partition() {
     }
     assert_eq!(total, THREADS * EACH);
 }
+
+#[test]
+fn thousand_partitions_on_three_brokers_get_their_records() {
+    let _limit = Limit::new(secs(60));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(3).topic("wide", 1000));
+    let producer = start(config(&kafka));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "wide", 1000, 10_000);
+    producer.flush().unwrap();
+    ledger.assert_all_delivered(&kafka);
+}
+
+#[test]
+fn requests_stay_below_max_request_size_however_many_partitions_are_ready() {
+    let _limit = Limit::new(secs(30));
+    let mut cluster = ClusterConfig::brokers(1).topic("t", 20);
+    // The broker closes the connection on anything larger.
+    cluster.socket_request_max_bytes = 5500;
+    let kafka = EmbeddedKafka::start(cluster);
+    let config = config(&kafka).max_request_size(5000).batch_size(2000);
+    let producer = start(config.linger(secs(10)));
+    let mut ledger = Ledger::default();
+    for round in 0..4_i32 {
+        for partition in 0..20 {
+            let value = format!("{round:03} {partition:03} {}", "x".repeat(300));
+            ledger.send(&producer, "t", Some(partition), value);
+        }
+    }
+    producer.flush().unwrap();
+    ledger.assert_all_delivered(&kafka);
+    assert!(kafka.connections_accepted(1) <= 2);
+}
