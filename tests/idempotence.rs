@@ -18,13 +18,14 @@ use kafka_producer::{
     ProducerRecord,
 };
 use kafka_test_support::{
-    Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, TopicConfig, VersionProfile, What,
+    Api, Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, TopicConfig, VersionProfile, What,
 };
 
 use fixtures::ledger::{Ledger, Outcome, assert_logs_tell, logs_of, values_in};
-use fixtures::peer::dead_address;
+use fixtures::peer::{Proxy, dead_address};
 use fixtures::{
-    Limit, Random, assert_names, assert_waited, config, eventually, ms, secs, start, timed,
+    Limit, Random, assert_names, assert_waited, config, config_for, eventually, ms, secs, start,
+    timed,
 };
 
 const TOPIC: &str = "exact";
@@ -227,42 +228,125 @@ fn code_for_one_of_five_in_flight_keeps_the_order_of_its_partition() {
     survives(1, faults);
 }
 
-#[test]
-fn pipelining_keeps_up_to_five_batches_of_a_partition_unanswered() {
-    let _limit = Limit::new(secs(30));
-    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("one", 1));
-    let producer = start(busy(&kafka));
-    producer
-        .send(ProducerRecord::new("one", "first"))
-        .unwrap()
-        .get()
-        .unwrap();
-    kafka.with(|cluster| cluster.fault(Fault::hold(On::produce()).always()));
-    kafka.with(kafka_test_support::Cluster::clear_history);
-    let large = "x".repeat(500);
-    for _ in 0..12 {
-        drop(
-            producer
-                .send(ProducerRecord::new("one", large.as_str()))
-                .unwrap(),
-        );
-    }
-    let produced = || {
-        kafka.with(|cluster| {
-            let events = cluster.history();
-            events
-                .filter(|event| matches!(event.what, What::Produced(_)))
-                .count()
-        })
-    };
-    // Brokers handle one request of a connection at a time: held answers do not hold the bytes.
-    eventually("a batch is under way", || produced() >= 1);
+/// Batches that reached a node, whatever the answer.
+fn batches_at(kafka: &EmbeddedKafka, node: i32) -> usize {
     kafka.with(|cluster| {
-        cluster.clear_faults();
-        cluster.release();
-    });
+        let events = cluster.history();
+        let is_batch = |what: &What| matches!(what, What::Produced(_));
+        events
+            .filter(|event| event.node == node && is_batch(&event.what))
+            .count()
+    })
+}
+
+/// A broker remembers five batches of a producer. With five unanswered at the old leader none may
+/// go to the new one: else the five could not be recognised when they are sent again.
+#[test]
+fn five_unanswered_batches_hold_back_the_sixth_although_the_leader_moved() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("one", 1));
+    let proxy = Proxy::to(([127, 0, 0, 1], kafka.port(1)).into());
+    kafka.with(|cluster| cluster.set_endpoint(1, "127.0.0.1", proxy.port()));
+    let config = config_for(format!("127.0.0.1:{}", kafka.port(2)))
+        .metadata_max_age(ms(20))
+        .batch_size(0)
+        .linger(ms(0));
+    let producer = start(config);
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "one", 1, 1);
     producer.flush().unwrap();
-    assert_eq!(values_in(&kafka, "one", 0).len(), 13);
+    proxy.withhold_answers();
+    ledger.send_many(&producer, "one", 1, 30);
+    eventually("five batches are at the old leader", || {
+        batches_at(&kafka, 1) == 6
+    });
+    kafka.with(|cluster| cluster.move_leader("one", 0, 2));
+    let asked = metadata_requests_at(&kafka, 2);
+    eventually("the client knows the new leader", || {
+        metadata_requests_at(&kafka, 2) >= asked + 4
+    });
+    assert_eq!((batches_at(&kafka, 1), batches_at(&kafka, 2)), (6, 0));
+    proxy.cut();
+    producer.flush().unwrap();
+    ledger.assert_all_delivered(&kafka);
+}
+
+fn metadata_requests_at(kafka: &EmbeddedKafka, node: i32) -> usize {
+    kafka.with(|cluster| {
+        let events = cluster.history();
+        let is_metadata = |what: &What| {
+            matches!(
+                what,
+                What::Request {
+                    api: Api::Metadata,
+                    ..
+                }
+            )
+        };
+        events
+            .filter(|event| event.node == node && is_metadata(&event.what))
+            .count()
+    })
+}
+
+/// A partition's leader that knows nothing of a producer takes any sequence for the first: were a
+/// second batch under way with the first, it would be taken, and the first never (KAFKA-15591).
+#[test]
+fn first_batch_of_a_partition_is_not_overtaken_when_it_has_to_be_sent_again() {
+    let faults = [
+        Fault::error(On::produce(), 6),
+        Fault::error(On::produce(), 19),
+        Fault::disconnect(On::produce(), Moment::BeforeAppend),
+    ];
+    for fault in faults {
+        let _limit = Limit::new(secs(30));
+        let kafka = EmbeddedKafka::start(cluster(1));
+        kafka.with(|cluster| cluster.fault(fault));
+        let producer = start(busy(&kafka).batch_size(0));
+        producer.partitions_for(TOPIC).unwrap();
+        let mut ledger = Ledger::default();
+        for number in 0..20 {
+            ledger.send(&producer, TOPIC, Some(0), format!("{number:03}"));
+        }
+        producer.flush().unwrap();
+        ledger.assert_all_delivered(&kafka);
+        // Nothing was refused for its sequence: there was nothing to mend.
+        assert_eq!(refusals(&kafka, 45), 0);
+    }
+}
+
+/// 45 OUT_OF_ORDER_SEQUENCE_NUMBER says that this attempt was not appended, and nothing of the one
+/// before it, which had no answer: under another sequence the batch might be there twice.
+#[test]
+fn gap_told_of_a_batch_with_an_unanswered_attempt_ends_it_unknown() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(cluster(1));
+    let mut ledger = Ledger::default();
+    let producer = warm(&kafka, busy(&kafka), &mut ledger);
+    kafka.with(|cluster| {
+        let on = On::produce().partition(TOPIC, 2);
+        cluster.fault(Fault::disconnect(on.clone(), Moment::AfterAppend));
+        cluster.fault(Fault::error(on, 45).after(1));
+    });
+    let error = producer.send(full_record()).unwrap().get().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfOrderSequence);
+    assert_eq!(error.persistence(), Persistence::Unknown);
+    assert_given_back(&error);
+    assert_eq!(logs_of(&kafka, TOPIC)[2].len(), 3, "it is there once");
+    producer.send(full_record()).unwrap().get().unwrap();
+    assert_eq!(logs_of(&kafka, TOPIC)[2].len(), 4);
+}
+
+/// The same after nothing but answers is mended: a new epoch, and the batch goes again.
+#[test]
+fn gap_told_of_a_batch_whose_attempts_were_all_answered_is_mended() {
+    survives(1, |kafka| {
+        kafka.with(|cluster| {
+            for partition in 0..PARTITIONS {
+                cluster.fault(Fault::error(On::produce().partition(TOPIC, partition), 45));
+            }
+        });
+    });
 }
 
 #[test]
@@ -761,7 +845,7 @@ fn unreachable_first_broker_in_the_list_does_not_matter() {
     let _limit = Limit::new(secs(30));
     let kafka = EmbeddedKafka::start(cluster(1));
     let bootstrap = format!("{},{}", dead_address(), kafka.bootstrap());
-    let producer = start(fixtures::config_for(bootstrap));
+    let producer = start(config_for(bootstrap));
     let mut ledger = Ledger::default();
     ledger.send_many(&producer, TOPIC, PARTITIONS, 10);
     ledger.assert_all_delivered(&kafka);
