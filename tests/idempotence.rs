@@ -11,10 +11,11 @@
 mod fixtures;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_producer::{
-    Acks, DeliveryError, ErrorKind, Headers, KafkaProducer, Persistence, ProducerConfig,
+    Acks, Callback, DeliveryError, ErrorKind, Headers, KafkaProducer, Persistence, ProducerConfig,
     ProducerRecord,
 };
 use kafka_test_support::{
@@ -248,27 +249,62 @@ fn five_unanswered_batches_hold_back_the_sixth_although_the_leader_moved() {
     let proxy = Proxy::to(([127, 0, 0, 1], kafka.port(1)).into());
     kafka.with(|cluster| cluster.set_endpoint(1, "127.0.0.1", proxy.port()));
     let config = config_for(format!("127.0.0.1:{}", kafka.port(2)))
-        .metadata_max_age(ms(20))
+        .metadata_max_age(ms(300))
         .batch_size(0)
         .linger(ms(0));
     let producer = start(config);
     let mut ledger = Ledger::default();
     ledger.send_many(&producer, "one", 1, 1);
     producer.flush().unwrap();
+    // No metadata request is under way to the old leader: it would take the place of a batch.
+    let asked = || metadata_requests_at(&kafka, 1) + metadata_requests_at(&kafka, 2);
+    let before = asked();
+    eventually("metadata is fresh", || asked() > before);
+    ledger.send_many(&producer, "one", 1, 1);
+    producer.flush().unwrap();
     proxy.withhold_answers();
     ledger.send_many(&producer, "one", 1, 30);
     eventually("five batches are at the old leader", || {
-        batches_at(&kafka, 1) == 6
+        batches_at(&kafka, 1) == 7
     });
     kafka.with(|cluster| cluster.move_leader("one", 0, 2));
     let asked = metadata_requests_at(&kafka, 2);
     eventually("the client knows the new leader", || {
-        metadata_requests_at(&kafka, 2) >= asked + 4
+        metadata_requests_at(&kafka, 2) >= asked + 2
     });
-    assert_eq!((batches_at(&kafka, 1), batches_at(&kafka, 2)), (6, 0));
+    assert_eq!((batches_at(&kafka, 1), batches_at(&kafka, 2)), (7, 0));
     proxy.cut();
     producer.flush().unwrap();
     ledger.assert_all_delivered(&kafka);
+}
+
+/// What is queued goes out as deep as may be, though nobody appends and nobody answers meanwhile.
+#[test]
+fn backlog_of_a_partition_leaves_five_requests_deep() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("one", 1));
+    let proxy = Arc::new(Proxy::to(([127, 0, 0, 1], kafka.port(1)).into()));
+    kafka.with(|cluster| cluster.set_endpoint(1, "127.0.0.1", proxy.port()));
+    let producer = start(busy(&kafka).batch_size(0));
+    producer
+        .send(ProducerRecord::new("one", "first"))
+        .unwrap()
+        .get()
+        .unwrap();
+    // Inside a callback nothing leaves before all twenty are queued.
+    let (inner, withheld) = (producer.clone(), Arc::clone(&proxy));
+    let callback = Callback::once(move |_| {
+        withheld.withhold_answers();
+        for _ in 0..20 {
+            drop(inner.send(ProducerRecord::new("one", "queued")).unwrap());
+        }
+    });
+    let record = ProducerRecord::new("one", "second");
+    drop(producer.send_with_callback(record, callback).unwrap());
+    eventually("five more are at the broker", || batches_at(&kafka, 1) == 7);
+    proxy.cut();
+    producer.flush().unwrap();
+    assert_eq!(values_in(&kafka, "one", 0).len(), 22);
 }
 
 fn metadata_requests_at(kafka: &EmbeddedKafka, node: i32) -> usize {
@@ -301,7 +337,11 @@ fn first_batch_of_a_partition_is_not_overtaken_when_it_has_to_be_sent_again() {
     for fault in faults {
         let _limit = Limit::new(secs(30));
         let kafka = EmbeddedKafka::start(cluster(1));
-        kafka.with(|cluster| cluster.fault(fault));
+        kafka.with(|cluster| {
+            // There is time enough for a second batch to leave.
+            cluster.fault(Fault::delay(On::produce(), 50));
+            cluster.fault(fault);
+        });
         let producer = start(busy(&kafka).batch_size(0));
         producer.partitions_for(TOPIC).unwrap();
         let mut ledger = Ledger::default();
