@@ -41,7 +41,11 @@ impl Time {
             Inner::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| {
-                    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+                    // In 64 bits: `as_millis` takes 128, once per record.
+                    let whole = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+                    whole
+                        .saturating_mul(1000)
+                        .saturating_add(i64::from(since.subsec_millis()))
                 }),
             #[cfg(any(test, fuzzing))]
             Inner::Mock(mock) => mock.wall_clock_ms(),

@@ -347,7 +347,7 @@ fn new_topic_does_not_wait_for_the_backoff_of_others() {
 #[test]
 fn age_makes_a_full_request_due() {
     let fixture = Fixture::using(vec![topic("a", 1, &[(1, 1)])]);
-    let keeps = fixture.metadata.cluster().topic("a").unwrap().name.clone();
+    let keeps = Arc::clone(&fixture.metadata.cluster().topic("a").unwrap().name);
     fixture.time.advance(Duration::from_secs(299));
     fixture.metadata.touch(&keeps, fixture.now());
     assert!(fixture.wait() <= Duration::from_secs(1) && !fixture.wait().is_zero());
@@ -748,6 +748,13 @@ fn rebootstrap_keeps_topics_and_trusts_epochs_of_known_ids_only() {
     );
     assert_eq!(fixture.leader("with", 0), Some((None, 10)));
     assert_eq!(fixture.wait(), Duration::ZERO);
+    let version = cluster.version();
+    fixture.metadata.rebootstrap();
+    assert_eq!(
+        fixture.metadata.cluster().version(),
+        version,
+        "it has begun again already"
+    );
     assert_eq!(fixture.asked(), ["with", "without"]);
     fixture.take(vec![
         topic("with", 1, &[(2, 9)]),

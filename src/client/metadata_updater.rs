@@ -245,6 +245,12 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             self.metadata.update(ask, response, now, &mut self.random);
             self.updater.attempts_since = None;
             let cluster = self.metadata.cluster();
+            log::debug!(
+                "metadata {} of cluster {}: {} brokers",
+                cluster.version(),
+                cluster.cluster_id().map_or("(no id)", |id| &**id),
+                cluster.nodes().len()
+            );
             self.states
                 .forget(|node| node.0 < 0 || cluster.node(node).is_some());
         }

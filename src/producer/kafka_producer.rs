@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::ProducerRecord;
 use super::accumulator::MemoryTicket;
 use super::callback::Callback;
+use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::Engine;
 use super::partition_info::{PartitionInfo, partitions_of};
@@ -23,6 +23,7 @@ use super::pending_send::{Draft, PendingSend, Step, TopicStep};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::{BytesSerializer, Field};
+use super::{DeliveryError, ProducerRecord, RecordMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::sync::Parker;
 use crate::time::deadline;
@@ -125,16 +126,35 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_wait(record, None)
     }
 
-    /// Sends a record, and has the callback called once its outcome is known: a closure, or a
-    /// [`DeliveryCallback`](crate::DeliveryCallback) with a tag, which costs nothing per record.
+    /// Sends a record, and calls the closure once its outcome is known.
     ///
-    /// The callback runs on the network thread, before the handle is done. If this call fails, it is
-    /// never called.
+    /// The closure runs on the network thread, before the handle is done. If this call fails, it is
+    /// never called. It costs one allocation, unless it captures nothing: see [`send_with`](Self::send_with).
     ///
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
     pub fn send_with_callback<'t, K, V, M, N>(
+        &self,
+        record: ProducerRecord<'t, K, V>,
+        callback: impl FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
+    ) -> Result<SendHandle, SendError<'t, K, V>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        self.send_or_wait(record, Some(Callback::once(callback)))
+    }
+
+    /// Sends a record with any form of callback, among them the one that costs nothing per record:
+    /// `(&shared, tag)`, where `shared` is an `Arc<dyn DeliveryCallback>` that serves many records.
+    ///
+    /// Else as [`send_with_callback`](Self::send_with_callback).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_with<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback>,
@@ -163,12 +183,12 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_give_up(record, None)
     }
 
-    /// Sends a record with a callback if that is possible at once; never waits.
+    /// Sends a record with any form of callback if that is possible at once; never waits.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_send_with_callback<'t, K, V, M, N>(
+    pub fn try_send_with<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback>,
@@ -254,14 +274,14 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         V: Field<VS, N>,
     {
         if self.engine.must_not_wait() {
-            return self
-                .try_again(draft, step)
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Timeout | ErrorKind::BufferExhausted => {
-                        Engine::would_deadlock("send").with_source(error)
-                    }
-                    _ => error,
-                });
+            let would_wait = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
+            return self.try_again(draft, step).map_err(|error| {
+                if would_wait(error.kind()) {
+                    Engine::would_deadlock("send").with_source(error)
+                } else {
+                    error
+                }
+            });
         }
         let engine = &*self.engine;
         let time = &engine.shared.time;
@@ -271,15 +291,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let waker = parker.waker();
         loop {
             let now = time.now();
-            if let Step::NeedsTopic = step {
-                match pending.poll_topic(engine, target, &waker, now) {
-                    TopicStep::Known => {
-                        step = draft.step(engine, &mut pending.memory, Some(&waker))
-                    }
-                    TopicStep::Pending => {}
+            let known = match step {
+                Step::NeedsTopic => match pending.poll_topic(engine, target, &waker, now) {
+                    TopicStep::Known => true,
+                    TopicStep::Pending => false,
                     TopicStep::Failed(error) => return Err(error),
-                }
-            } else {
+                },
+                Step::NeedsMemory(_) | Step::Accepted(_) | Step::Failed(_) => true,
+            };
+            if known {
                 step = draft.step(engine, &mut pending.memory, Some(&waker));
             }
             match step {
@@ -288,6 +308,8 @@ impl<KS, VS> KafkaProducer<KS, VS> {
                 Step::NeedsTopic | Step::NeedsMemory(_) if now >= pending.until => {
                     return Err(pending.timed_out(engine, &step, target, now));
                 }
+                // The topic was forgotten in the moment that it became known: nobody would wake us.
+                Step::NeedsTopic if known => {}
                 Step::NeedsTopic | Step::NeedsMemory(_) => {
                     parker.park_until(time, Some(pending.until));
                 }
@@ -413,13 +435,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     /// Closes the producer, for all its clones: accepts nothing more, sends what was accepted, and
-    /// after `timeout` gives up what is left. Records that were given up say so by their handles and
-    /// callbacks, with what is known of them. Closing again is no error.
+    /// after `timeout` gives up what is left. Records that failed say so by their handles and
+    /// callbacks, with what is known of them; the error gives all of them back that failed since the
+    /// call. Closing again is no error.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if something was given up. Inside a callback only a `timeout` of zero is
-    /// possible, and does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
-    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+    /// [`CloseError`]: of kind [`ErrorKind::Timeout`] if something was given up, else of the kind of the
+    /// first record that was not delivered. Inside a callback only a `timeout` of zero is possible, and
+    /// does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
+    pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.engine.close(timeout)
     }
 

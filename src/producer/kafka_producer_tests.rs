@@ -109,7 +109,7 @@ impl Bench {
         let (cluster, now) = (self.shared.metadata.cluster(), self.shared.time.now());
         self.drainer.ready(&cluster, now);
         let mut out = Vec::new();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         self.drainer.drain(NodeId(1), 1 << 20, now, admit, &mut out);
         out.into_iter().map(|drained| drained.batch).collect()
     }
@@ -481,7 +481,8 @@ fn inside_a_callback_what_would_wait_fails_at_once_and_the_rest_works() {
         would_deadlock(
             producer
                 .close(Duration::from_secs(1))
-                .expect_err("it would wait"),
+                .expect_err("it would wait")
+                .into_error(),
         );
         would_deadlock(producer.partitions_for("new").expect_err("it would wait"));
         assert_eq!(
@@ -638,7 +639,7 @@ fn send_to_an_open_batch_allocates_nothing() {
     let callback: Arc<dyn DeliveryCallback> = Arc::new(Nothing);
     let send = |tag| {
         let record = ProducerRecord::new("topic", "0123456789").key("key");
-        let sent = bench.producer.send_with_callback(record, (&callback, tag));
+        let sent = bench.producer.send_with(record, (&callback, tag));
         drop(sent.expect("there is room"));
     };
     // The slots of callbacks double: from 129 to 256 there is room.

@@ -288,6 +288,8 @@ impl PendingSend {
         if let Err(error) = check_topic_name(topic) {
             return TopicStep::Failed(error);
         }
+        // Whoever waits for metadata should not hold up who waits for room.
+        self.memory.release();
         let metadata = &engine.shared.metadata;
         match metadata.await_topic(topic, partition, &mut self.metadata, waker, now) {
             TopicAwait::Ready(cluster) => match cluster.topic(topic) {

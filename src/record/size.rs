@@ -9,6 +9,7 @@ use super::varint::varint_size;
 const MAX_RECORD_OVERHEAD: usize = 21;
 
 /// An upper bound on a batch that holds this record alone (B51).
+#[inline]
 pub(crate) fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> usize {
     let body = nullable_size(key) + nullable_size(value) + headers_size(headers);
     BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + body

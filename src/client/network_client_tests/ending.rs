@@ -50,22 +50,6 @@ fn response_that_came_before_the_end_counts() {
 }
 
 #[test]
-fn disconnect_from_our_side_answers_at_the_next_poll() {
-    let mut harness = Harness::up("10.0.0.9:9092");
-    harness.produce(1, 1);
-    harness.poll(Duration::ZERO);
-    let now = harness.now();
-    harness.client.disconnect(NodeId(1), now);
-    assert!(!harness.client.selector.channels.contains_key(&NodeId(1)));
-    assert_eq!(harness.client.in_flight_request_count(), 1);
-    harness.client.disconnect(NodeId(1), now);
-    harness.client.disconnect(NodeId(77), now);
-    harness.poll(Duration::from_secs(60));
-    assert_eq!(outcomes(&mut harness), [(1, true)]);
-    assert!(!harness.is_ready(1), "it backs off");
-}
-
-#[test]
 fn disconnect_asks_for_metadata_and_forgets_versions() {
     let mut harness = Harness::up("10.0.0.9:9092");
     harness

@@ -50,6 +50,21 @@ struct Harness {
     versions: Vec<(i16, i16, i16)>,
 }
 
+impl NetworkClient<MockSelector, u32> {
+    /// Requests without a response yet, the client's own left out.
+    fn in_flight_request_count(&self) -> usize {
+        let users =
+            |request: &&InFlightRequest<Asker<u32>>| matches!(request.asker, Asker::User(_));
+        self.in_flight.iter().filter(users).count() + self.done.len()
+    }
+
+    /// Ends a connection from this side.
+    fn disconnect(&mut self, node: NodeId, now: Instant) {
+        let error = Error::new(ErrorKind::Network, "closed by the test");
+        self.close_connection(node, &error, now);
+    }
+}
+
 fn config(time: Time) -> NetworkClientConfig {
     NetworkClientConfig {
         client_id: Arc::from("test"),

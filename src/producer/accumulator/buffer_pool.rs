@@ -292,7 +292,15 @@ impl BufferPool {
 
 impl MemoryTicket {
     /// Gives back the place in the line, or what came of it.
+    #[inline]
     pub(crate) fn release(&mut self) {
+        if self.place.is_some() {
+            self.leave();
+        }
+    }
+
+    #[cold]
+    fn leave(&mut self) {
         if let Some((ticket, pool)) = self.place.take() {
             pool.leave(ticket);
         }
@@ -300,6 +308,7 @@ impl MemoryTicket {
 }
 
 impl Drop for MemoryTicket {
+    #[inline]
     fn drop(&mut self) {
         self.release();
     }

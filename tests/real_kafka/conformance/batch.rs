@@ -163,7 +163,7 @@ fn put_nullable(to: &mut Vec<u8>, bytes: Option<&[u8]>, length: Option<i64>) {
 }
 
 fn put_varint(to: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let mut rest = u64::from_ne_bytes(((value << 1) ^ (value >> 63)).to_ne_bytes());
     while rest >= 0x80 {
         to.put_u8(rest.to_le_bytes()[0] | 0x80);
         rest >>= 7;
