@@ -404,7 +404,7 @@ fn inside_callback<R: Send + 'static>(
         let _ = tell.send(timed(inside));
     });
     let record = ProducerRecord::new("healthy", "outer");
-    drop(producer.send_with_callback(record, callback).unwrap());
+    drop(producer.send_with(record, callback).unwrap());
     told.recv_timeout(secs(10)).expect("the callback ran")
 }
 
@@ -432,7 +432,7 @@ fn waiting_verbs_inside_a_callback_fail_at_once() {
 
     let inner = producer.clone();
     let (result, waited) = inside_callback(&producer, move || inner.close(secs(5)));
-    assert_would_deadlock(&result.unwrap_err(), waited, &["close"]);
+    assert_would_deadlock(result.unwrap_err().error(), waited, &["close"]);
     assert!(!producer.is_closed());
 
     let inner = producer.clone();
@@ -532,7 +532,7 @@ fn last_producer_dropped_inside_a_callback_waits_for_nobody_and_delivers() {
     });
     let lock = own.lock().unwrap();
     let record = ProducerRecord::new("healthy", "first").partition(0);
-    drop(producer.send_with_callback(record, callback).unwrap());
+    drop(producer.send_with(record, callback).unwrap());
     let mut lock = lock;
     *lock = Some(producer);
     drop(lock);
@@ -556,7 +556,7 @@ fn callback_that_panics_harms_nobody_else() {
             assert!(number % 3 != 0, "a callback of the test panics");
             let _ = tell.send(number);
         });
-        handles.push(producer.send_with_callback(record(), callback).unwrap());
+        handles.push(producer.send_with(record(), callback).unwrap());
     }
     drop(tell);
     producer.flush().unwrap();
@@ -731,7 +731,7 @@ fn callback_that_takes_longer_than_the_delivery_timeout_expires_no_delivered_rec
     });
     let to = |partition| ProducerRecord::new("healthy", "v").partition(partition);
     let second = producer.send(to(1)).unwrap();
-    let first = producer.send_with_callback(to(0), callback).unwrap();
+    let first = producer.send_with(to(0), callback).unwrap();
     fixtures::eventually("both are in the log", || {
         kafka.with(|cluster| cluster.end_offset("healthy", 0) + cluster.end_offset("healthy", 1))
             == 4

@@ -126,7 +126,7 @@ fn close_with_a_stalled_broker_ends_in_time_and_says_what_is_known() {
         });
         let value = format!("{number} {}", "x".repeat(100));
         let record = ProducerRecord::new("t", value).partition(0);
-        handles.push(producer.send_with_callback(record, callback).unwrap());
+        handles.push(producer.send_with(record, callback).unwrap());
         eventually("the first batch is under way", || {
             kafka.with(|cluster| cluster.end_offset("t", 0) == 1)
         });
@@ -134,8 +134,17 @@ fn close_with_a_stalled_broker_ends_in_time_and_says_what_is_known() {
     let (closed, waited) = timed(|| producer.close(ms(300)));
     let error = closed.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_names(&error.to_string(), &["batches were given up", " ms"]);
+    assert_names(&error.to_string(), &["10 records were given up", " ms"]);
     assert_waited(waited, ms(300));
+    assert_eq!(error.undelivered_count(), 10);
+    for (undelivered, number) in error.undelivered().zip(0..) {
+        let value = undelivered.record().unwrap().value.unwrap();
+        assert!(value.starts_with(number.to_string().as_bytes()));
+        assert_eq!(
+            undelivered.persistence() == Persistence::Unknown,
+            number == 0
+        );
+    }
     assert_eq!(called.load(Ordering::SeqCst), 10, "a callback was not run");
     for (handle, number) in handles.into_iter().zip(0..) {
         let error = handle.try_get().expect("it has an outcome").unwrap_err();
@@ -177,7 +186,7 @@ fn close_of_zero_inside_a_callback_does_not_wait() {
     let (tell, told) = std::sync::mpsc::channel();
     let callback = Callback::once(move |_| tell.send(timed(|| inner.close(ms(0)))).unwrap());
     let record = ProducerRecord::new("t", "v");
-    drop(producer.send_with_callback(record, callback).unwrap());
+    drop(producer.send_with(record, callback).unwrap());
     let (closed, waited) = told.recv_timeout(secs(10)).unwrap();
     closed.unwrap();
     assert_at_once(waited);
@@ -308,7 +317,7 @@ impl DeliveryCallback for Perpetual {
         let me = lock(&self.me).clone();
         if let Some(me) = me {
             let record = ProducerRecord::new("t", "again");
-            if let Ok(_handle) = self.producer.send_with_callback(record, (&me, tag + 1)) {
+            if let Ok(_handle) = self.producer.send_with(record, (&me, tag + 1)) {
                 self.sent.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -329,7 +338,7 @@ fn close_ends_a_chain_of_callbacks_that_send() {
     *lock(&perpetual.me) = Some(Arc::clone(&shared));
     drop(
         producer
-            .send_with_callback(ProducerRecord::new("t", "first"), (&shared, 0))
+            .send_with(ProducerRecord::new("t", "first"), (&shared, 0))
             .unwrap(),
     );
     eventually("the chain goes on", || {

@@ -300,7 +300,7 @@ fn backlog_of_a_partition_leaves_five_requests_deep() {
         }
     });
     let record = ProducerRecord::new("one", "second");
-    drop(producer.send_with_callback(record, callback).unwrap());
+    drop(producer.send_with(record, callback).unwrap());
     eventually("five more are at the broker", || batches_at(&kafka, 1) == 7);
     proxy.cut();
     producer.flush().unwrap();

@@ -442,7 +442,7 @@ fn callbacks_run_in_the_order_of_sending_per_partition_and_before_flush_returns(
     for tag in 0..2000_u64 {
         let partition = i32::try_from(tag % 4).unwrap();
         let record = ProducerRecord::new("t", "value").partition(partition);
-        drop(producer.send_with_callback(record, (&shared, tag)).unwrap());
+        drop(producer.send_with(record, (&shared, tag)).unwrap());
     }
     producer.flush().unwrap();
     let entries = lock(&diary.0).clone();
@@ -467,12 +467,13 @@ fn callback_has_run_when_its_handle_is_done() {
     for _ in 0..200 {
         let ran = Arc::new(AtomicBool::new(false));
         let runs = Arc::clone(&ran);
-        let callback = Callback::once(move |result| {
-            assert!(result.is_ok());
-            runs.store(true, Ordering::SeqCst);
-        });
         let record = ProducerRecord::new("t", "v");
-        let handle = producer.send_with_callback(record, callback).unwrap();
+        let handle = producer
+            .send_with_callback(record, move |result| {
+                assert!(result.is_ok());
+                runs.store(true, Ordering::SeqCst);
+            })
+            .unwrap();
         handle.get().unwrap();
         assert!(
             ran.load(Ordering::SeqCst),
@@ -489,7 +490,7 @@ fn callback_of_a_record_that_is_refused_never_runs() {
     let runs = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&runs);
     let record = ProducerRecord::new("t", "v").partition(-1);
-    let refused = producer.send_with_callback(
+    let refused = producer.send_with(
         record,
         Callback::once(move |_| {
             count.fetch_add(1, Ordering::SeqCst);
