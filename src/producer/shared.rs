@@ -108,11 +108,15 @@ impl Shared {
         self.data_losses.load(Ordering::Relaxed)
     }
 
-    /// A batch ended badly, and its owners know. While closing it is kept for `close`.
-    pub(crate) fn note_failed(&self, batch: Arc<FailedBatch>) {
-        if self.stage() != Stage::Running {
-            self.undelivered.lock().push(batch);
-        }
+    /// Whether what fails now is to be kept for `close`. To be asked before its owners know: one who
+    /// hears of a failure and then closes has been told of it already.
+    pub(crate) fn keeps_failures(&self) -> bool {
+        self.stage() != Stage::Running
+    }
+
+    /// A batch ended badly while closing, and its owners know.
+    pub(crate) fn keep_failed(&self, batch: Arc<FailedBatch>) {
+        self.undelivered.lock().push(batch);
     }
 
     /// What failed since closing began; the next call gives only what failed after this one.

@@ -344,7 +344,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         };
         log::debug!("{}", failure.error);
         self.forget(&batch, ending, now);
-        self.shared.note_failed(batch.fail(failure));
+        let is_kept = self.shared.keeps_failures();
+        let failed = batch.fail(failure);
+        if is_kept {
+            self.shared.keep_failed(failed);
+        }
     }
 }
 

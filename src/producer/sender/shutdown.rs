@@ -90,7 +90,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         batches.sort_by_key(ProducerBatch::id);
         for batch in batches {
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                self.shared.note_failed(batch.fail(error.clone().into()));
+                self.shared.keep_failed(batch.fail(error.clone().into()));
             }));
         }
     }
