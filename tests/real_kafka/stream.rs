@@ -59,7 +59,7 @@ pub(crate) struct RecordId {
 
 impl RecordId {
     fn key(self) -> Option<String> {
-        let RecordId { thread, number } = self;
+        let Self { thread, number } = self;
         (number % 3 != 0).then(|| format!("{thread}-{}", number % KEYS_PER_THREAD))
     }
 
