@@ -732,6 +732,10 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         VersionProfile::KAFKA_21,
     ]);
     let kafka = EmbeddedKafka::start(cluster(3).topic("other", 3).versions(versions).seed(seed));
+    let proxies: Vec<Proxy> = (1..=3)
+        .map(|node| Proxy::to(([127, 0, 0, 1], kafka.port(node)).into()))
+        .collect();
+    send_through(&kafka, &proxies);
     let batch = 200 + usize::try_from(random.below(2000)).unwrap();
     let config = config(&kafka)
         .batch_size(batch)
@@ -746,6 +750,13 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         }
         if random.below(4) == 0 {
             restart_or_move(&kafka, &mut random);
+            send_through(&kafka, &proxies);
+        }
+        // A connection breaks wherever it is; before that its answers may have stopped.
+        match random.below(8) {
+            0 => random.pick(&proxies).cut(),
+            1 => random.pick(&proxies).withhold_answers(),
+            _ => {}
         }
         let count = usize::try_from(random.below(60)).unwrap();
         ledger.send_many(&producer, TOPIC, PARTITIONS, count);
@@ -762,6 +773,7 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         kafka.start_broker(node);
         kafka.with(|cluster| cluster.apply(Change::ThawMetadata(node)));
     }
+    proxies.iter().for_each(Proxy::cut);
     producer.flush().unwrap();
     // Whatever came before, now everything has to go through.
     let late = ledger.sent.len();
@@ -775,6 +787,13 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
     assert_logs_tell(&kafka, &outcomes);
     println!("codes {:?}", codes(&kafka));
     outcomes
+}
+
+/// Clients are told to find the brokers behind the proxies.
+fn send_through(kafka: &EmbeddedKafka, proxies: &[Proxy]) {
+    for (proxy, node) in proxies.iter().zip(1..) {
+        kafka.with(|cluster| cluster.set_endpoint(node, "127.0.0.1", proxy.port()));
+    }
 }
 
 /// How often which code was the answer to a batch.
