@@ -159,7 +159,7 @@ fn answer(shared: &Shared, topic: &str, partitions: i32) {
         }],
         ..MetadataResponse::default()
     };
-    shared.metadata.answer(response, shared.time.now());
+    shared.metadata.learn(response, shared.time.now());
 }
 
 fn kind<K, V>(outcome: Result<SendHandle, SendError<'_, K, V>>) -> ErrorKind {

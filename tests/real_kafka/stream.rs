@@ -224,7 +224,7 @@ fn send(
             let record = ProducerRecord::new(topic, id.value()).key(id.key());
             let tag = u64::from(thread) << 32 | u64::from(number);
             let handle = producer
-                .send_with_callback(record, (&callback, tag))
+                .send_with(record, (&callback, tag))
                 .map_err(|error| format!("{id:?} was not accepted: {error}"))?;
             handles.push((id, phase, handle));
             number += 1;
