@@ -10,7 +10,7 @@
 
 mod fixtures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +19,11 @@ use kafka_producer::{
     ProducerRecord,
 };
 use kafka_test_support::{
-    Api, Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, TopicConfig, VersionProfile, What,
+    Api, Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, StoredRecord, TopicConfig,
+    VersionProfile, What,
 };
 
-use fixtures::ledger::{Ledger, Outcome, assert_logs_tell, logs_of, values_in};
+use fixtures::ledger::{Ledger, Outcome, assert_logs_tell, logs_of, text_of, values_in};
 use fixtures::peer::{Proxy, dead_address};
 use fixtures::{
     Limit, Random, assert_names, assert_waited, config, config_for, eventually, ms, secs, start,
@@ -723,6 +724,16 @@ fn retries_of_zero_fails_at_the_first_code() {
 
 /// One run of many faults at once; the seed is all of it but the timing.
 fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
+    let (kafka, outcomes) = random_run_as(seed, delivery_timeout, |config| config);
+    assert_logs_tell(&kafka, &outcomes);
+    outcomes
+}
+
+fn random_run_as(
+    seed: u64,
+    delivery_timeout: Duration,
+    change: impl FnOnce(ProducerConfig) -> ProducerConfig,
+) -> (EmbeddedKafka, Vec<Outcome>) {
     let _limit = Limit::new(secs(90));
     let mut random = Random(seed);
     let versions = *random.pick(&[
@@ -742,7 +753,7 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         .linger(ms(random.below(4)))
         .request_timeout(delivery_timeout.min(ms(500)) / 2)
         .delivery_timeout(delivery_timeout);
-    let producer = start(config);
+    let producer = start(change(config));
     let mut ledger = Ledger::default();
     for _ in 0..30 {
         if random.below(2) == 0 {
@@ -784,9 +795,9 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
     for outcome in &outcomes[late..] {
         assert!(outcome.result.is_ok(), "seed {seed}: {:?}", outcome.result);
     }
-    assert_logs_tell(&kafka, &outcomes);
     println!("codes {:?}", codes(&kafka));
-    outcomes
+    drop(producer);
+    (kafka, outcomes)
 }
 
 /// Clients are told to find the brokers behind the proxies.
@@ -897,6 +908,45 @@ fn random_faults_under_a_short_delivery_timeout_leave_true_outcomes() {
             outcomes.iter().filter(is(Persistence::Unknown)).count(),
         );
     });
+}
+
+/// Without idempotence there may be repetitions; what was acknowledged is there all the same, where
+/// it was said, and what is said to be nowhere is nowhere.
+#[test]
+fn random_faults_without_idempotence_lose_nothing_that_was_acknowledged() {
+    for_seeds(|seed| {
+        for delivery_timeout in [secs(60), ms(150)] {
+            let plain = |config: ProducerConfig| config.enable_idempotence(false);
+            let (kafka, outcomes) = random_run_as(seed, delivery_timeout, plain);
+            for topic in [TOPIC, "other"] {
+                let of_topic = outcomes.iter().filter(|outcome| outcome.topic == topic);
+                assert_at_least_once(seed, &logs_of(&kafka, topic), of_topic);
+            }
+        }
+    });
+}
+
+fn assert_at_least_once<'a>(
+    seed: u64,
+    logs: &[Vec<StoredRecord>],
+    outcomes: impl Iterator<Item = &'a Outcome>,
+) {
+    let written: BTreeSet<String> = logs.iter().flatten().map(text_of).collect();
+    for Outcome { value, result, .. } in outcomes {
+        match result {
+            Ok(metadata) => {
+                let partition = usize::try_from(metadata.partition()).unwrap();
+                let offset = usize::try_from(metadata.offset().unwrap()).unwrap();
+                let there = text_of(&logs[partition][offset]);
+                assert_eq!(&there, value, "seed {seed}: {metadata}");
+            }
+            Err(error) if error.persistence() == Persistence::NotWritten => {
+                let is_written = written.contains(value);
+                assert!(!is_written, "seed {seed}: {value} was written: {error:?}");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 #[test]
