@@ -392,12 +392,74 @@ fn gap_told_of_a_batch_whose_attempts_were_all_answered_is_mended() {
 
 #[test]
 fn broker_that_forgot_the_producer_loses_and_repeats_nothing() {
-    survives(1, |kafka| {
+    // The oldest one refuses what it does not know (59 UNKNOWN_PRODUCER_ID).
+    for versions in [VersionProfile::KAFKA_43, VersionProfile::KAFKA_21] {
+        let forgets = |kafka: &EmbeddedKafka| {
+            for partition in 0..PARTITIONS {
+                let change = Change::ForgetProducers(TOPIC.to_owned(), partition);
+                kafka.with(|cluster| cluster.apply(change));
+            }
+        };
+        survives_as(cluster(1).versions(versions), |config| config, forgets);
+    }
+}
+
+/// An unclean election loses what was acknowledged. That is not ours to mend; what comes after it
+/// still arrives once and in order.
+#[test]
+fn log_that_lost_acknowledged_records_gets_all_that_follow_once_and_in_order() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("one", 1));
+    let producer = start(busy(&kafka).batch_size(0));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "one", 1, 20);
+    producer.flush().unwrap();
+    kafka.with(|cluster| {
+        cluster.apply(Change::Truncate("one".to_owned(), 0, 12));
+    });
+    ledger.sent.clear();
+    for number in 0..60 {
+        ledger.send(&producer, "one", Some(0), format!("after {number:03}"));
+    }
+    producer.flush().unwrap();
+    for (sent, number) in ledger.sent.into_iter().zip(0..) {
+        assert_eq!(sent.handle.get().unwrap().offset(), Some(12 + number));
+    }
+    let values = values_in(&kafka, "one", 0);
+    let due: Vec<String> = (0..60).map(|number| format!("after {number:03}")).collect();
+    assert_eq!(values[12..], due);
+}
+
+/// Retention deletes old records, and with them nothing that a producer goes by.
+#[test]
+fn records_deleted_by_retention_disturb_nothing() {
+    survives_appending(|kafka| {
         for partition in 0..PARTITIONS {
-            let change = Change::ForgetProducers(TOPIC.to_owned(), partition);
+            let end = kafka.with(|cluster| cluster.end_offset(TOPIC, partition));
+            let change = Change::DeleteRecords(TOPIC.to_owned(), partition, end);
             kafka.with(|cluster| cluster.apply(change));
         }
     });
+}
+
+/// The log does not begin at 0 any more, so only offsets and order are held against the handles.
+fn survives_appending(change: impl Fn(&EmbeddedKafka)) {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(cluster(1));
+    let producer = start(busy(&kafka));
+    let mut last = vec![-1; 4];
+    for _ in 0..20 {
+        let mut ledger = Ledger::default();
+        ledger.send_many(&producer, TOPIC, PARTITIONS, 40);
+        producer.flush().unwrap();
+        change(&kafka);
+        for outcome in ledger.settle() {
+            let metadata = outcome.result.unwrap();
+            let partition = usize::try_from(metadata.partition()).unwrap();
+            assert_eq!(metadata.offset(), Some(last[partition] + 1));
+            last[partition] += 1;
+        }
+    }
 }
 
 #[test]
