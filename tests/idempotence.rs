@@ -447,7 +447,7 @@ fn survives_appending(change: impl Fn(&EmbeddedKafka)) {
     let _limit = Limit::new(secs(30));
     let kafka = EmbeddedKafka::start(cluster(1));
     let producer = start(busy(&kafka));
-    let mut last = vec![-1; 4];
+    let mut last = [-1; 4];
     for _ in 0..20 {
         let mut ledger = Ledger::default();
         ledger.send_many(&producer, TOPIC, PARTITIONS, 40);
