@@ -265,7 +265,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
-                let context = format!("{context}, of which one had no answer");
+                let context = format!("{context}, of which one had no answer that proves anything");
                 let failure = rejected(&context, code, answer, batch.record_count());
                 self.fail(batch, failure, true, now);
                 return;
