@@ -131,6 +131,14 @@ impl Error {
         self.rebuilt(|inner| inner.source = Some(Arc::new(source)))
     }
 
+    /// The same for an error of a user, whose type is not known.
+    pub(crate) fn with_boxed_source(
+        self,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        self.rebuilt(|inner| inner.source = Some(Arc::from(source)))
+    }
+
     pub(crate) fn with_persistence(self, persistence: Persistence) -> Self {
         self.rebuilt(|inner| inner.persistence = Some(persistence))
     }

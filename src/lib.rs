@@ -12,8 +12,13 @@ mod record;
 mod sync;
 mod time;
 
+pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
-    Callback, DeliveryCallback, DeliveryError, RecordMetadata, SendHandle, UndeliveredRecord,
+    Acks, Broker, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, KafkaProducer,
+    Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata, SendError,
+    SendHandle, SerializeContext, SerializeError, Serializer, TopicName, UndeliveredRecord,
 };
+#[doc(hidden)]
+pub use self::producer::{Always, Direct, Nullable};
 pub use self::record::{Header, Headers};

@@ -1,14 +1,22 @@
-//! What is known of the cluster, what ought to be, and who waits for it.
+//! What is known of the cluster, what ought to be, and who waits for it: the monitor that the
+//! application's threads and the Sender share.
 //!
-//! Java's counterparts: `Metadata`, `ProducerMetadata`. Thread: any. Locks: its own, a leaf.
+//! Java's counterparts: `Metadata`, `ProducerMetadata`. Thread: any. Locks: its own, a leaf; wakers
+//! are called after it. The picture of now is read without it. The rules are [`MetadataState`]'s.
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
+use super::metadata_state::{MetadataAsk, MetadataState, WaiterId, has_partition};
 use crate::cluster::{Cluster, Node};
 use crate::error::Error;
 use crate::network::Wakeup;
+use crate::protocol::messages::{LeaderHint, MetadataResponse};
+use crate::random::Random;
+use crate::sync::Mutex;
 
 /// The keys that metadata goes by.
 #[derive(Debug, Clone)]
@@ -25,11 +33,19 @@ pub(crate) struct MetadataConfig {
 
 /// The monitor that both sides see.
 #[derive(Debug)]
-pub(crate) struct Metadata {}
+pub(crate) struct Metadata(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// The state's picture; stored under the lock, loaded without it.
+    cluster: ArcSwap<Cluster>,
+    state: Mutex<MetadataState>,
+    wakeup: Wakeup,
+}
 
 /// One waiter's place; made by `Default`, used for one wait, removes itself when dropped or ready.
 #[derive(Debug, Default)]
-pub(crate) struct MetadataTicket {}
+pub(crate) struct MetadataTicket(Option<(Arc<Shared>, WaiterId)>);
 
 /// How a wait for a topic stands.
 #[derive(Debug)]
@@ -41,62 +57,173 @@ pub(crate) enum TopicAwait {
 }
 
 impl Metadata {
-    pub(crate) fn new(_config: MetadataConfig, _bootstrap: Vec<Node>, _wakeup: Wakeup) -> Self {
-        todo!("client room")
+    pub(crate) fn new(config: MetadataConfig, bootstrap: Vec<Node>, wakeup: Wakeup) -> Self {
+        let state = MetadataState::new(config, bootstrap);
+        Self(Arc::new(Shared {
+            cluster: ArcSwap::new(Arc::clone(state.cluster())),
+            state: Mutex::new(state),
+            wakeup,
+        }))
     }
 
     /// The picture of now: one atomic load, no lock.
     pub(crate) fn cluster(&self) -> Arc<Cluster> {
-        todo!("client room")
+        self.0.cluster.load_full()
     }
 
     /// Asks for a topic (and, if given, a partition of it) to be known. Never blocks; the caller
-    /// owns the deadline and says so by `timed_out` afterwards.
+    /// owns the deadline and says so by `timed_out` afterwards. Topics that are known already cost
+    /// one atomic load; they are kept in use by `touch`.
     pub(crate) fn await_topic(
         &self,
-        _topic: &str,
-        _partition: Option<i32>,
-        _ticket: &mut MetadataTicket,
-        _waker: &Waker,
-        _now: Instant,
+        topic: &str,
+        partition: Option<i32>,
+        ticket: &mut MetadataTicket,
+        waker: &Waker,
+        now: Instant,
     ) -> TopicAwait {
-        todo!("client room")
+        let cluster = self.0.cluster.load();
+        if has_partition(&cluster, topic, partition) {
+            ticket.leave();
+            return TopicAwait::Ready(Arc::clone(&cluster));
+        }
+        let mut id = ticket.0.as_ref().map(|(_, id)| *id);
+        let is_new = id.is_none();
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let mut waker = Some(waker.clone());
+        let decision =
+            self.0
+                .state
+                .lock()
+                .await_topic(&mut id, (topic, partition), &mut waker, now);
+        match decision {
+            Some(result) => {
+                ticket.leave();
+                result.map_or_else(TopicAwait::Failed, TopicAwait::Ready)
+            }
+            None => {
+                if let (true, Some(id)) = (is_new, id) {
+                    ticket.0 = Some((Arc::clone(&self.0), id));
+                    self.0.wakeup.wake();
+                }
+                TopicAwait::Pending
+            }
+        }
     }
 
     /// The error for a wait that ran out: names topic, partition, partition count, time and keys,
-    /// with the topic's last metadata error as source (B6, B7).
-    pub(crate) fn timed_out(
-        &self,
-        _topic: &str,
-        _partition: Option<i32>,
-        _waited: Duration,
-    ) -> Error {
-        todo!("client room")
+    /// with the topic's last metadata error as source, or else why no broker could be asked (B6, B7).
+    pub(crate) fn timed_out(&self, topic: &str, partition: Option<i32>, waited: Duration) -> Error {
+        self.0.state.lock().timed_out(topic, partition, waited)
     }
 
-    /// The topic is in use: its expiry is renewed (B2). Called by the Sender once per drained batch's topic.
-    pub(crate) fn touch(&self, _topic: &Arc<str>, _now: Instant) {
-        todo!("client room")
+    /// The topic is in use: its expiry is renewed (B2); a topic that was forgotten meanwhile is
+    /// asked for again. Called by the Sender once per drained batch's topic.
+    pub(crate) fn touch(&self, topic: &Arc<str>, now: Instant) {
+        self.0.state.lock().touch(topic, now);
     }
 
-    /// Something was stale: a full update is due, after backoff.
+    /// Something was stale: a full update is due, after backoff. Called by the Sender, whose next
+    /// `poll` sees to it.
     pub(crate) fn request_update(&self) {
-        todo!("client room")
+        self.0.state.lock().request_full();
     }
 
-    /// A leader as a produce response hints (B22).
+    /// A leader as a produce response hints (B22): taken if it is complete and newer than what is
+    /// known. `endpoints` are the response's own nodes.
     pub(crate) fn update_leader(
         &self,
-        _topic: &str,
-        _partition: i32,
-        _leader: crate::protocol::messages::LeaderHint,
-        _endpoints: &[Node],
+        topic: &str,
+        partition: i32,
+        leader: LeaderHint,
+        endpoints: &[Node],
     ) -> bool {
-        todo!("client room")
+        let mut state = self.0.state.lock();
+        let is_taken = state.update_leader((topic, partition), leader, endpoints);
+        self.0.publish(&state);
+        is_taken
     }
 
     /// Fails all waits, now and later, with "closed".
     pub(crate) fn close(&self) {
-        todo!("client room")
+        let wakers = self.0.state.lock().close();
+        wake_all(wakers);
+    }
+
+    /// How long until a request is due; zero if it is.
+    pub(super) fn time_to_next_update(&self, now: Instant) -> Duration {
+        self.0.state.lock().time_to_next_update(now)
+    }
+
+    /// What the next request asks for.
+    pub(super) fn ask(&self, now: Instant) -> MetadataAsk {
+        self.0.state.lock().ask(now)
+    }
+
+    /// An answer to `ask` in this version of the API; it names at least one broker.
+    pub(super) fn update(
+        &self,
+        ask: (&MetadataAsk, i16),
+        response: MetadataResponse,
+        now: Instant,
+        random: &mut Random,
+    ) {
+        let mut state = self.0.state.lock();
+        let wakers = state.update(ask, response, now, random);
+        self.0.publish(&state);
+        drop(state);
+        wake_all(wakers);
+    }
+
+    /// A request failed, or its answer was of no use.
+    pub(super) fn update_failed(&self, now: Instant, random: &mut Random) {
+        self.0.state.lock().update_failed(now, random);
+    }
+
+    /// Why a connection or request failed: what a wait that runs out has to say.
+    pub(super) fn note_failure(&self, error: Error) {
+        self.0.state.lock().note_failure(error);
+    }
+
+    /// No broker can tell what is asked: fails the waits of now.
+    pub(super) fn fail_waiters(&self, error: &Error) {
+        let wakers = self.0.state.lock().fail_waiters(error);
+        wake_all(wakers);
+    }
+
+    /// Begins again with the bootstrap addresses.
+    pub(super) fn rebootstrap(&self) {
+        let mut state = self.0.state.lock();
+        state.rebootstrap();
+        self.0.publish(&state);
+    }
+}
+
+impl Shared {
+    fn publish(&self, state: &MetadataState) {
+        if !Arc::ptr_eq(&self.cluster.load(), state.cluster()) {
+            self.cluster.store(Arc::clone(state.cluster()));
+        }
+    }
+}
+
+impl MetadataTicket {
+    fn leave(&mut self) {
+        if let Some((shared, id)) = self.0.take() {
+            // The waker in it is dropped after the lock is.
+            let _waiter = shared.state.lock().remove_waiter(id);
+        }
+    }
+}
+
+impl Drop for MetadataTicket {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
     }
 }

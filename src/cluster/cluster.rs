@@ -83,9 +83,7 @@ pub(crate) struct ClusterBuilder(Cluster);
 
 impl ClusterBuilder {
     pub(crate) fn bootstrap(nodes: impl IntoIterator<Item = Node>) -> Self {
-        let mut builder = Self::default().nodes(nodes);
-        builder.0.bootstrap = true;
-        builder
+        Self::default().bootstrap_nodes(nodes)
     }
 
     /// Replaces all nodes; the picture is no longer one of bootstrap addresses.
@@ -93,6 +91,14 @@ impl ClusterBuilder {
     pub(crate) fn nodes(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
         self.0.nodes = nodes.into_iter().map(|node| (node.id, node)).collect();
         self.0.bootstrap = false;
+        self
+    }
+
+    /// Replaces all nodes by bootstrap addresses, which is where the client begins again.
+    #[must_use]
+    pub(crate) fn bootstrap_nodes(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
+        self = self.nodes(nodes);
+        self.0.bootstrap = true;
         self
     }
 
@@ -104,10 +110,9 @@ impl ClusterBuilder {
 
     /// Adds or replaces a topic.
     #[must_use]
-    pub(crate) fn topic(mut self, topic: TopicInfo) -> Self {
-        self.0
-            .topics
-            .insert(Arc::clone(&topic.name), Arc::new(topic));
+    pub(crate) fn topic(mut self, topic: impl Into<Arc<TopicInfo>>) -> Self {
+        let topic = topic.into();
+        self.0.topics.insert(Arc::clone(&topic.name), topic);
         self
     }
 

@@ -7,10 +7,12 @@
 )]
 mod cluster;
 mod node;
+mod topic_name;
 mod topic_partition;
 mod uuid;
 
 pub(crate) use self::cluster::{Cluster, ClusterBuilder, PartitionInfo, TopicInfo};
 pub(crate) use self::node::{Node, NodeId};
+pub(crate) use self::topic_name::check_topic_name;
 pub(crate) use self::topic_partition::TopicPartition;
 pub(crate) use self::uuid::Uuid;

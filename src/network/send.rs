@@ -40,6 +40,13 @@ impl Send {
         self
     }
 
+    /// All that is left to be written, for selectors that have no socket.
+    #[cfg(test)]
+    pub(crate) fn bytes_left(&self) -> Vec<u8> {
+        let parts: Vec<Bytes> = self.parts.iter().cloned().collect();
+        parts.concat()
+    }
+
     /// Bytes not yet written.
     pub(crate) fn remaining(&self) -> usize {
         self.remaining

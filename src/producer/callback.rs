@@ -2,6 +2,7 @@
 //!
 //! Java's counterpart: `Callback`. Thread: Sender. Locks: none while a callback runs.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,11 +101,15 @@ pub(crate) fn run_guarded(what: &str, user_code: impl FnOnce()) {
     let outcome = catch_unwind(AssertUnwindSafe(user_code));
     IN_CALLBACK.set(before);
     if let Err(panic) = outcome {
-        let text = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        log::error!("{what} panicked: {text}");
+        log::error!("{what} panicked: {}", panic_text(&*panic));
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

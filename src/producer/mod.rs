@@ -3,13 +3,33 @@
 mod accumulator;
 mod batch_id;
 mod callback;
+mod config;
 mod delivery_error;
+mod engine;
+mod kafka_producer;
+mod partition_info;
+mod partitioner;
+mod pending_send;
+mod producer_record;
 mod record_metadata;
+mod send_error;
 mod send_handle;
+mod send_when_ready;
 mod sender;
+mod serializer;
+mod shared;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
+pub use self::config::{Acks, ProducerConfig};
 pub use self::delivery_error::{DeliveryError, UndeliveredRecord};
+pub use self::kafka_producer::KafkaProducer;
+pub use self::partition_info::{Broker, PartitionInfo};
+pub use self::producer_record::{Null, ProducerRecord, TopicName};
 pub use self::record_metadata::RecordMetadata;
+pub use self::send_error::SendError;
 pub use self::send_handle::SendHandle;
+pub use self::serializer::{
+    Always, BytesSerializer, Direct, Field, Nullable, Output, SerializeContext, SerializeError,
+    Serializer,
+};

@@ -151,8 +151,14 @@ impl RecordAccumulator {
         })
     }
 
-    /// The topic, if its partitions are known: the fast path, no lock.
+    /// Looks at the topic, if its partitions are known: the fast path, no lock, and no reference
+    /// count that all threads would share.
     #[inline]
+    pub(crate) fn with_topic<R>(&self, name: &str, look: impl FnOnce(&Topic) -> R) -> Option<R> {
+        self.topics.load().get(name).map(|topic| look(topic))
+    }
+
+    #[cfg(test)]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }

@@ -1,0 +1,347 @@
+//! What all faces of one producer share: the rooms, put together, and the life of the network thread.
+//!
+//! Java's counterpart: the constructor and `close` of `KafkaProducer`. Thread: application. Locks: the
+//! handle of the thread, to join it once. Invariants: the thread has no reference to this, so that
+//! the last face dropped closes; nobody joins the thread they run on; every wait is bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::accumulator::{AccumulatorConfig, RecordAccumulator};
+use super::callback::in_callback;
+use super::config::{ProducerConfig, Settings};
+use super::sender::{RequestTag, Sender, SenderConfig};
+use super::shared::{Shared, Stage};
+use crate::client::{
+    HostResolver, Metadata, MetadataConfig, MetadataRecovery, NetworkClient, NetworkClientConfig,
+    Resolver,
+};
+use crate::error::{Error, ErrorKind};
+use crate::network::{Selectable, Selector, SelectorConfig};
+use crate::random::Random;
+use crate::sync::Mutex;
+use crate::time::Time;
+
+/// The producer without its serializers.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client_id: Arc<str>,
+    pub(super) max_block: Duration,
+    pub(super) ignore_keys: bool,
+    /// The smaller of `max.request.size` and `buffer.memory`.
+    pub(super) most_record_bytes: usize,
+    max_request_size: usize,
+    delivery_timeout: Duration,
+    /// Gets nothing, and ends when the thread does.
+    ended: Receiver<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: Option<ThreadId>,
+}
+
+impl Engine {
+    /// Puts the rooms together and starts the thread; connects to nobody yet.
+    pub(super) fn start(config: &ProducerConfig) -> Result<Self, Error> {
+        let settings = config.resolve()?;
+        let client_id = client_id(&settings);
+        let mut random = Random::from_entropy();
+        let time = Time::default();
+        let selector = Selector::new(selector_config(&settings)).map_err(cannot_start)?;
+        let shared = shared(&settings, &selector, &time, &mut random);
+        let client = network_client(
+            (&settings, config.own_resolver()),
+            &client_id,
+            &shared,
+            selector,
+            &mut random,
+        );
+        let sender_config = sender_config(&settings, &client_id);
+        let sender = Sender::new(sender_config, Arc::clone(&shared), client, random.split());
+        let mut engine = Self::without_thread(&settings, client_id, shared);
+        engine.spawn(sender)?;
+        log::info!("{}: started with {config:?}", engine.client_id);
+        Ok(engine)
+    }
+
+    fn without_thread(settings: &Settings, client_id: Arc<str>, shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            client_id,
+            max_block: settings.max_block,
+            ignore_keys: settings.ignore_keys,
+            most_record_bytes: settings.max_request_size.min(settings.buffer_memory),
+            max_request_size: settings.max_request_size,
+            delivery_timeout: settings.delivery_timeout,
+            ended: crossbeam_channel::never(),
+            thread: Mutex::new(None),
+            thread_id: None,
+        }
+    }
+
+    fn spawn(&mut self, sender: Sender<NetworkClient<Selector, RequestTag>>) -> Result<(), Error> {
+        let (end, ended) = bounded::<()>(0);
+        let name = format!("kafka-producer-network-thread | {}", self.client_id);
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                sender.run();
+                drop(end);
+            })
+            .map_err(cannot_start)?;
+        self.ended = ended;
+        self.thread_id = Some(thread.thread().id());
+        *self.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    /// Whether waiting here would be waiting for oneself.
+    pub(super) fn must_not_wait(&self) -> bool {
+        in_callback() || self.thread_id == Some(thread::current().id())
+    }
+
+    /// What says so.
+    #[cold]
+    pub(super) fn would_deadlock(what: &str) -> Error {
+        let text =
+            format!("{what} would have to wait, inside a callback, for the thread it runs on");
+        Error::new(ErrorKind::WouldDeadlock, text)
+    }
+
+    /// The record can never be sent (B51).
+    #[cold]
+    pub(super) fn too_large(&self, size: usize) -> Error {
+        let (limit, key) = if size > self.max_request_size {
+            (self.max_request_size, "max.request.size")
+        } else {
+            (self.most_record_bytes, "buffer.memory")
+        };
+        let text =
+            format!("the record needs up to {size} bytes, which is more than {key}={limit} allows");
+        Error::new(ErrorKind::RecordTooLarge, text)
+    }
+
+    /// What is accepted goes out for at most `timeout`, the rest is given up; then the thread ends.
+    pub(super) fn close(&self, timeout: Duration) -> Result<(), Error> {
+        if self.must_not_wait() {
+            if timeout.is_zero() {
+                self.force();
+                return Ok(());
+            }
+            return Err(Self::would_deadlock("close"));
+        }
+        if self.has_ended() {
+            return Ok(());
+        }
+        let started = self.shared.time.now();
+        log::info!("{}: closing within {timeout:?}", self.client_id);
+        self.begin_close();
+        if timeout > Duration::ZERO && self.wait_for_end(timeout) {
+            return Ok(());
+        }
+        self.close_by_force(started)
+    }
+
+    fn close_by_force(&self, started: Instant) -> Result<(), Error> {
+        let given_up = self.shared.accumulator.incomplete_batches();
+        self.force();
+        let ended = self.wait_for_end(PATIENCE);
+        let waited = self.shared.time.now().saturating_duration_since(started);
+        let (id, ms) = (&self.client_id, waited.as_millis());
+        if !ended {
+            let text = format!(
+                "{id}: the network thread has not ended {ms} ms after close began: is a callback stuck?"
+            );
+            log::error!("{text}");
+            return Err(Error::new(ErrorKind::Timeout, text));
+        }
+        if given_up == 0 {
+            return Ok(());
+        }
+        let text = format!(
+            "{id}: closed by force after {ms} ms: {given_up} batches were given up, whose records' \
+             callbacks and handles tell of it (timeout of close)"
+        );
+        log::warn!("{text}");
+        Err(Error::new(ErrorKind::Timeout, text))
+    }
+
+    /// Accepts nothing more, and fails who waits for metadata (B10).
+    fn begin_close(&self) {
+        self.shared.metadata.close();
+        self.shared.begin_close();
+    }
+
+    fn force(&self) {
+        self.shared.metadata.close();
+        self.shared.force_close();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.wait_for_end(Duration::ZERO)
+    }
+
+    /// Whether the thread has ended within that time; joins it if so.
+    fn wait_for_end(&self, timeout: Duration) -> bool {
+        match self.ended.recv_timeout(timeout) {
+            Err(RecvTimeoutError::Timeout) => false,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                let thread = self.thread.lock().take();
+                if let Some(thread) = thread {
+                    // It has nothing left to do; a panic in it was dealt with by the Sender.
+                    let _ = thread.join();
+                    log::info!("{}: closed", self.client_id);
+                }
+                true
+            }
+        }
+    }
+
+    /// Whether `close` was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.stage() != Stage::Running
+    }
+}
+
+/// The last face is gone: what was accepted still goes out, for at most `delivery.timeout.ms`.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.thread_id.is_none() || self.has_ended_or_is_own() {
+            return;
+        }
+        self.begin_close();
+        if self.must_not_wait() || thread::panicking() {
+            // The thread goes on by itself until everything has its outcome.
+            return;
+        }
+        if self.wait_for_end(QUIET) {
+            return;
+        }
+        log::warn!(
+            "{}: dropping the producer waits for {} batches, at most for delivery.timeout.ms = {}",
+            self.client_id,
+            self.shared.accumulator.incomplete_batches(),
+            self.delivery_timeout.as_millis(),
+        );
+        if !self.wait_for_end(self.delivery_timeout) {
+            // It says itself what went wrong.
+            let _ = self.close_by_force(self.shared.time.now());
+        }
+    }
+}
+
+impl Engine {
+    fn has_ended_or_is_own(&self) -> bool {
+        !self.must_not_wait() && self.has_ended()
+    }
+}
+
+/// As Java counts them: over all producers of the process.
+fn client_id(settings: &Settings) -> Arc<str> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    if settings.client_id.is_empty() {
+        format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)).into()
+    } else {
+        settings.client_id.as_str().into()
+    }
+}
+
+fn cannot_start(error: io::Error) -> Error {
+    let text = format!("cannot start the producer: {error}");
+    Error::new(ErrorKind::Internal, text).with_source(error)
+}
+
+fn selector_config(settings: &Settings) -> SelectorConfig {
+    SelectorConfig {
+        send_buffer_bytes: settings.send_buffer_bytes,
+        receive_buffer_bytes: settings.receive_buffer_bytes,
+        connections_max_idle: settings.connections_max_idle,
+        ..SelectorConfig::default()
+    }
+}
+
+fn shared(
+    settings: &Settings,
+    selector: &Selector,
+    time: &Time,
+    random: &mut Random,
+) -> Arc<Shared> {
+    let wakeup = selector.wakeup();
+    let metadata_config = MetadataConfig {
+        max_age: settings.metadata_max_age,
+        max_idle: settings.metadata_max_idle,
+        retry_backoff: settings.retry_backoff,
+        retry_backoff_max: settings.retry_backoff_max,
+    };
+    let nodes = settings.bootstrap_nodes.clone();
+    let metadata = Metadata::new(metadata_config, nodes, wakeup.clone());
+    let accumulator_config = AccumulatorConfig {
+        batch_size: settings.batch_size,
+        linger: settings.linger,
+        buffer_memory: settings.buffer_memory,
+        delivery_timeout: settings.delivery_timeout,
+        retry_backoff: settings.retry_backoff,
+        retry_backoff_max: settings.retry_backoff_max,
+    };
+    let accumulator = RecordAccumulator::new(
+        accumulator_config,
+        time.clone(),
+        random.split(),
+        wakeup.clone(),
+    );
+    Shared::new(time.clone(), Arc::new(metadata), accumulator, wakeup)
+}
+
+fn network_client(
+    (settings, resolver): (&Settings, Option<Arc<dyn Resolver>>),
+    client_id: &Arc<str>,
+    shared: &Shared,
+    selector: Selector,
+    random: &mut Random,
+) -> NetworkClient<Selector, RequestTag> {
+    let config = NetworkClientConfig {
+        client_id: Arc::clone(client_id),
+        max_in_flight: settings.max_in_flight,
+        reconnect_backoff: settings.reconnect_backoff,
+        reconnect_backoff_max: settings.reconnect_backoff_max,
+        connection_setup_timeout: settings.setup_timeout,
+        connection_setup_timeout_max: settings.setup_timeout_max,
+        request_timeout: settings.request_timeout,
+        metadata_recovery: if settings.rebootstrap {
+            MetadataRecovery::Rebootstrap {
+                trigger: settings.rebootstrap_trigger,
+            }
+        } else {
+            MetadataRecovery::None
+        },
+        time: shared.time.clone(),
+    };
+    let resolver = HostResolver::new(resolver, client_id, shared.wakeup.clone());
+    let metadata = Arc::clone(&shared.metadata);
+    NetworkClient::new(config, metadata, selector, resolver, random.split())
+}
+
+fn sender_config(settings: &Settings, client_id: &Arc<str>) -> SenderConfig {
+    SenderConfig {
+        client_id: Arc::clone(client_id),
+        acks: settings.acks,
+        max_request_size: settings.max_request_size,
+        request_timeout: settings.request_timeout,
+        delivery_timeout: settings.delivery_timeout,
+        retries: settings.retries,
+        max_in_flight_per_connection: settings.max_in_flight,
+        idempotence: settings.enable_idempotence,
+        retry_backoff: settings.retry_backoff,
+        retry_backoff_max: settings.retry_backoff_max,
+    }
+}
+
+/// So long a drop may take before the log says why.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// So long the thread has to end once it was told to drop everything.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,324 @@
+//! One record on its way into a batch: a state that is stepped, and what it may have to wait for.
+//!
+//! Java's counterparts: `KafkaProducer.doSend`, `waitOnMetadata`. Thread: application. Locks: the
+//! queue's, in the append. Never waits itself: `send` parks a thread between steps, a `Future`
+//! returns, `try_send` gives up (docs/DESIGN.md, "Blocking is a state machine plus a waiter").
+//! ```text
+//! topic known? --no--> NeedsTopic --metadata--+
+//!      | yes  <-------------------------------+
+//! serialize (once), choose the partition, check the size
+//!      |
+//! append --no room--> NeedsMemory, in line --granted--> append
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::ProducerRecord;
+use super::accumulator::{Append, MemoryTicket, RecordToAppend, Topic};
+use super::callback::{Callback, panic_text};
+use super::engine::Engine;
+use super::partitioner::partition_for_key;
+use super::send_handle::{RecordSizes, SendHandle};
+use super::serializer::{Field, Output, SerializeContext, SerializeError};
+use crate::client::{MetadataTicket, TopicAwait};
+use crate::error::{Error, ErrorKind};
+use crate::record::{Headers, upper_bound};
+use crate::time::deadline;
+
+/// A record and what became of it so far.
+pub(super) struct Draft<'r, 't, K, V, KS, VS> {
+    pub(super) record: &'r ProducerRecord<'t, K, V>,
+    pub(super) serializers: &'r (KS, VS),
+    /// Key and value, once they are bytes.
+    pub(super) serialized: Option<Serialized<'r>>,
+    pub(super) callback: Option<Callback>,
+}
+
+/// A key and a value as bytes.
+#[derive(Debug)]
+pub(super) struct Serialized<'r> {
+    key: Output<'r>,
+    value: Output<'r>,
+}
+
+/// What one step came to.
+#[derive(Debug)]
+pub(super) enum Step {
+    Accepted(SendHandle),
+    Failed(Error),
+    /// The topic, or the partition that was asked for, is not known.
+    NeedsTopic,
+    /// With a waker, the ticket is in line. An upper bound on what is needed.
+    NeedsMemory(usize),
+}
+
+impl<'r, K, V, KS, VS> Draft<'r, '_, K, V, KS, VS> {
+    /// Goes as far as it can without waiting. Without a waker it takes no place in the line.
+    #[inline]
+    pub(super) fn step<M, N>(
+        &mut self,
+        engine: &Engine,
+        memory: &mut MemoryTicket,
+        waker: Option<&Waker>,
+    ) -> Step
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        let record = self.record;
+        if let Err(error) = check(record.partition, record.timestamp_ms) {
+            return Step::Failed(error);
+        }
+        let topic_name = record.topic.as_str();
+        let accumulator = &engine.shared.accumulator;
+        let stepped = accumulator.with_topic(topic_name, |topic| {
+            let serialized = match &self.serialized {
+                Some(serialized) => serialized,
+                None => match serialize(record, self.serializers) {
+                    Ok(serialized) => self.serialized.insert(serialized),
+                    Err(error) => return Step::Failed(error),
+                },
+            };
+            let facts = Facts {
+                partition: record.partition,
+                timestamp_ms: record.timestamp_ms,
+                headers: &record.headers,
+            };
+            let bytes = (serialized.key.as_bytes(), serialized.value.as_bytes());
+            let callback = &mut self.callback;
+            append(engine, topic, (&facts, bytes, callback), memory, waker)
+        });
+        stepped.unwrap_or(Step::NeedsTopic)
+    }
+}
+
+impl Serialized<'_> {
+    /// The same, nothing borrowed any more.
+    pub(super) fn into_owned(self) -> Serialized<'static> {
+        Serialized {
+            key: self.key.into_owned(),
+            value: self.value.into_owned(),
+        }
+    }
+}
+
+/// What a record says besides topic, key and value.
+struct Facts<'a> {
+    partition: Option<i32>,
+    timestamp_ms: Option<i64>,
+    headers: &'a Headers,
+}
+
+type Bytes<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// Runs the serializers, key first, so that a panic in one is an error like any other.
+#[inline]
+fn serialize<'r, K, V, KS, VS, M, N>(
+    record: &'r ProducerRecord<'_, K, V>,
+    (key_serializer, value_serializer): &'r (KS, VS),
+) -> Result<Serialized<'r>, Error>
+where
+    K: Field<KS, M>,
+    V: Field<VS, N>,
+{
+    let mut serialized = Serialized {
+        key: Output::null(),
+        value: Output::null(),
+    };
+    let context = |is_key| SerializeContext {
+        topic: record.topic.as_str(),
+        is_key,
+        headers: &record.headers,
+    };
+    let mut is_key = true;
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let Serialized { key, value } = &mut serialized;
+        let key_context = context(true);
+        record
+            .key
+            .serialize_with(key_serializer, &key_context, key)?;
+        is_key = false;
+        let value_context = context(false);
+        record
+            .value
+            .serialize_with(value_serializer, &value_context, value)
+    }));
+    match ran {
+        Ok(Ok(())) => Ok(serialized),
+        Ok(Err(error)) => Err(serialization_failed(&context(is_key), error)),
+        Err(panic) => {
+            let text = panic_text(&*panic);
+            let panicked = SerializeError::new(format!("the serializer panicked: {text}"));
+            Err(serialization_failed(&context(is_key), panicked))
+        }
+    }
+}
+
+/// Names the field; what the serializer said is the source, and in the text as well.
+#[cold]
+fn serialization_failed(context: &SerializeContext<'_>, error: SerializeError) -> Error {
+    let field = if context.is_key { "key" } else { "value" };
+    let text = format!(
+        "cannot serialize the {field} of a record for topic {}: {error}",
+        context.topic
+    );
+    Error::new(ErrorKind::Serialization, text).with_boxed_source(error.into_source())
+}
+
+/// Partition, size, timestamp, and into the batch.
+fn append(
+    engine: &Engine,
+    topic: &Topic,
+    (facts, (key, value), callback): (&Facts<'_>, Bytes<'_>, &mut Option<Callback>),
+    memory: &mut MemoryTicket,
+    waker: Option<&Waker>,
+) -> Step {
+    if let Some(error) = engine.shared.fatal_error() {
+        return Step::Failed(error);
+    }
+    let headers = facts.headers.as_slice();
+    let size = upper_bound(key, value, headers);
+    if size > engine.most_record_bytes {
+        return Step::Failed(engine.too_large(size));
+    }
+    let partition = match (facts.partition, key) {
+        (None, Some(key)) if !engine.ignore_keys => {
+            Some(partition_for_key(key, topic.partition_count()))
+        }
+        (partition, _) => partition,
+    };
+    let timestamp_ms = facts
+        .timestamp_ms
+        .unwrap_or_else(|| engine.shared.time.wall_clock_ms());
+    let mut record = RecordToAppend {
+        partition,
+        timestamp_ms,
+        key,
+        value,
+        headers,
+        callback: callback.take(),
+    };
+    let accumulator = &engine.shared.accumulator;
+    match accumulator.try_append(topic, &mut record, memory, waker) {
+        Append::Appended { result, index } => {
+            let sizes = RecordSizes {
+                timestamp_ms,
+                serialized_key_size: size_of_field(key),
+                serialized_value_size: size_of_field(value),
+            };
+            Step::Accepted(SendHandle::new(result, index, sizes))
+        }
+        Append::Blocked => {
+            *callback = record.callback;
+            Step::NeedsMemory(size)
+        }
+        Append::UnknownPartition => {
+            *callback = record.callback;
+            Step::NeedsTopic
+        }
+        Append::Failed(error) => Step::Failed(error),
+    }
+}
+
+/// What is wrong whatever the cluster says.
+#[inline]
+fn check(partition: Option<i32>, timestamp_ms: Option<i64>) -> Result<(), Error> {
+    if let Some(partition @ ..0) = partition {
+        return Err(invalid(format!("partition {partition} is negative")));
+    }
+    if let Some(timestamp_ms @ ..0) = timestamp_ms {
+        return Err(invalid(format!(
+            "timestamp {timestamp_ms} is negative: it counts milliseconds since 1970"
+        )));
+    }
+    Ok(())
+}
+
+#[cold]
+fn invalid(text: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, text)
+}
+
+/// -1 is null.
+#[inline]
+fn size_of_field(bytes: Option<&[u8]>) -> i32 {
+    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+}
+
+/// A send that could not go at once: since when, until when, and its places in the lines.
+#[derive(Debug)]
+pub(super) struct PendingSend {
+    started: Instant,
+    pub(super) until: Instant,
+    metadata: MetadataTicket,
+    pub(super) memory: MemoryTicket,
+}
+
+/// How a wait for a topic stands.
+#[derive(Debug)]
+pub(super) enum TopicStep {
+    /// The accumulator knows it now.
+    Known,
+    Pending,
+    Failed(Error),
+}
+
+impl PendingSend {
+    /// `max.block.ms` begins: one deadline over metadata and memory.
+    pub(super) fn new(now: Instant, max_block: Duration) -> Self {
+        Self {
+            started: now,
+            until: deadline(now, max_block),
+            metadata: MetadataTicket::default(),
+            memory: MemoryTicket::default(),
+        }
+    }
+
+    /// Asks for the topic to be known, and teaches the accumulator.
+    pub(super) fn poll_topic(
+        &mut self,
+        engine: &Engine,
+        (topic, partition): (&str, Option<i32>),
+        waker: &Waker,
+        now: Instant,
+    ) -> TopicStep {
+        let metadata = &engine.shared.metadata;
+        match metadata.await_topic(topic, partition, &mut self.metadata, waker, now) {
+            TopicAwait::Ready(cluster) => match cluster.topic(topic) {
+                Some(info) if !info.partitions.is_empty() => {
+                    self.metadata = MetadataTicket::default();
+                    engine.shared.accumulator.learn_topic(info);
+                    TopicStep::Known
+                }
+                _ => TopicStep::Failed(no_partitions(topic)),
+            },
+            TopicAwait::Pending => TopicStep::Pending,
+            TopicAwait::Failed(error) => TopicStep::Failed(error),
+        }
+    }
+
+    /// Why the wait is over at `now`.
+    pub(super) fn timed_out(
+        &self,
+        engine: &Engine,
+        waits_for: &Step,
+        (topic, partition): (&str, Option<i32>),
+        now: Instant,
+    ) -> Error {
+        let waited = now.saturating_duration_since(self.started);
+        match waits_for {
+            Step::NeedsMemory(needed) => engine.shared.accumulator.exhausted(*needed, waited),
+            Step::NeedsTopic | Step::Accepted(_) | Step::Failed(_) => {
+                engine.shared.metadata.timed_out(topic, partition, waited)
+            }
+        }
+    }
+}
+
+#[cold]
+fn no_partitions(topic: &str) -> Error {
+    let text = format!("topic {topic} has no partitions, as far as the cluster says");
+    Error::new(ErrorKind::UnknownTopicOrPartition, text)
+}
