@@ -1,0 +1,431 @@
+//! The cluster as a pure state machine: no IO, no clock, no thread.
+//!
+//! Time is an argument everywhere, in milliseconds since 1970. This file holds the cluster's state
+//! and the verbs that change it; `connection` moves bytes, `handler` answers requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::config::{ClusterConfig, TopicConfig};
+use crate::connection::Connection;
+use crate::fault::{Fault, Faults};
+use crate::history::{Event, History};
+use crate::log::{StoredBatch, StoredRecord};
+use crate::topic::{Node, Partition, Topic};
+
+/// A connection of a client to one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Whether a connection lives after its output was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnState {
+    /// More may come.
+    Open,
+    /// The broker closed it, after the bytes just taken.
+    Closed,
+}
+
+/// A change of the cluster, now ([`Cluster::apply`]) or later ([`Cluster::schedule`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A topic comes into being; nothing happens if it exists.
+    CreateTopic(TopicConfig),
+    /// A topic and its records are gone; one created later has another id.
+    DeleteTopic(String),
+    /// A topic has that many partitions from now on; never fewer than before.
+    SetPartitions(String, i32),
+    /// A partition has another leader, or none.
+    MoveLeader(String, i32, Option<i32>),
+    /// A node stops: its connections close, its partitions move to living replicas.
+    StopBroker(i32),
+    /// A stopped node is back.
+    StartBroker(i32),
+    /// A node refuses new connections, or takes them again.
+    RefuseConnections(i32, bool),
+    /// A node answers Metadata with what was true at this moment, until thawed.
+    FreezeMetadata(i32),
+    /// A node answers Metadata with the truth again.
+    ThawMetadata(i32),
+    /// A partition knows no producer any more.
+    ForgetProducers(String, i32),
+    /// A partition loses its records from this offset on (whole batches), as after an unclean
+    /// election.
+    Truncate(String, i32, i64),
+    /// A partition's oldest records are deleted, up to this offset (whole batches).
+    DeleteRecords(String, i32, i64),
+    /// A fault begins.
+    Fault(Fault),
+    /// All faults end.
+    ClearFaults,
+    /// Every answer held back leaves.
+    Release,
+}
+
+/// One to five brokers, strict as Apache Kafka's own.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) config: ClusterConfig,
+    pub(crate) history: History,
+    pub(crate) nodes: BTreeMap<i32, Node>,
+    pub(crate) topics: BTreeMap<String, Topic>,
+    pub(crate) names_by_id: BTreeMap<Uuid, String>,
+    pub(crate) faults: Faults,
+    pub(crate) connections: BTreeMap<ConnId, Connection>,
+    /// Connections with bytes to take or an end to notice.
+    pub(crate) dirty: BTreeSet<ConnId>,
+    /// When paused connections go on.
+    pub(crate) timers: BTreeSet<(i64, ConnId)>,
+    pub(crate) scheduled: BTreeMap<(i64, u64), Change>,
+    pub(crate) now_ms: i64,
+    pub(crate) accepted: BTreeMap<i32, u64>,
+    pub(crate) next_connection: u64,
+    pub(crate) next_producer_id: i64,
+    /// Producer id and epoch of each transactional id.
+    pub(crate) transactional_ids: BTreeMap<String, (i64, i16)>,
+    scheduled_count: u64,
+    random: u64,
+}
+
+impl Cluster {
+    /// A cluster with all nodes up and the topics of `config`.
+    ///
+    /// # Panics
+    ///
+    /// If it has not one to five brokers.
+    pub fn new(config: ClusterConfig) -> Self {
+        assert!(
+            (1..=5).contains(&config.brokers),
+            "a cluster has 1 to 5 brokers, not {}",
+            config.brokers
+        );
+        let mut cluster = Self {
+            history: History::new(config.history_events),
+            nodes: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            names_by_id: BTreeMap::new(),
+            faults: Faults::default(),
+            connections: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            scheduled: BTreeMap::new(),
+            now_ms: 0,
+            accepted: BTreeMap::new(),
+            next_connection: 1,
+            next_producer_id: 1000,
+            transactional_ids: BTreeMap::new(),
+            scheduled_count: 0,
+            random: config.seed,
+            config,
+        };
+        for _ in 0..cluster.config.brokers {
+            cluster.add_broker();
+        }
+        for topic in std::mem::take(&mut cluster.config.topics) {
+            cluster.apply(Change::CreateTopic(topic));
+        }
+        cluster
+    }
+
+    /// The settings it was made with; its topics have moved into the cluster.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    /// Adds a node and returns its id. It leads nothing until a leader is moved to it or a topic or
+    /// partition is created.
+    pub fn add_broker(&mut self) -> i32 {
+        let id = self.nodes.keys().last().map_or(1, |last| last + 1);
+        self.nodes.insert(
+            id,
+            Node {
+                host: format!("broker-{id}.embedded"),
+                port: 9092,
+                up: true,
+                refuses: false,
+                frozen: None,
+            },
+        );
+        id
+    }
+
+    /// Where clients are told to find a node.
+    pub fn set_endpoint(&mut self, node: i32, host: &str, port: u16) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            host.clone_into(&mut node.host);
+            node.port = i32::from(port);
+        }
+    }
+
+    /// The ids of all nodes, stopped ones too.
+    pub fn nodes(&self) -> Vec<i32> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Creates a topic with Kafka's defaults.
+    pub fn create_topic(&mut self, name: &str, partitions: i32) {
+        self.apply(Change::CreateTopic(TopicConfig::new(name, partitions)));
+    }
+
+    /// Deletes a topic and its records.
+    pub fn delete_topic(&mut self, name: &str) {
+        self.apply(Change::DeleteTopic(name.to_owned()));
+    }
+
+    /// Raises the number of a topic's partitions.
+    pub fn set_partitions(&mut self, name: &str, partitions: i32) {
+        self.apply(Change::SetPartitions(name.to_owned(), partitions));
+    }
+
+    /// Gives a partition another leader.
+    pub fn move_leader(&mut self, topic: &str, partition: i32, node: i32) {
+        self.apply(Change::MoveLeader(topic.to_owned(), partition, Some(node)));
+    }
+
+    /// Stops a node.
+    pub fn stop_broker(&mut self, node: i32) {
+        self.apply(Change::StopBroker(node));
+    }
+
+    /// Starts a stopped node.
+    pub fn start_broker(&mut self, node: i32) {
+        self.apply(Change::StartBroker(node));
+    }
+
+    /// Lets something go wrong.
+    pub fn fault(&mut self, fault: Fault) {
+        self.faults.add(fault);
+    }
+
+    /// Ends all faults; what they hold back stays held.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Lets go of every answer that a fault holds back.
+    pub fn release(&mut self) {
+        self.apply(Change::Release);
+    }
+
+    /// Makes a change when [`Cluster::advance`] reaches its time.
+    pub fn schedule(&mut self, at_ms: i64, change: Change) {
+        self.scheduled_count += 1;
+        self.scheduled.insert((at_ms, self.scheduled_count), change);
+    }
+
+    /// Makes a change now. A change of something that does not exist does nothing.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::CreateTopic(topic) => self.create(topic),
+            Change::DeleteTopic(name) => {
+                if let Some(topic) = self.topics.remove(&name) {
+                    self.names_by_id.remove(&topic.id);
+                }
+            }
+            Change::SetPartitions(name, partitions) => self.grow(&name, partitions),
+            Change::MoveLeader(topic, partition, leader) => {
+                self.on_partition(&topic, partition, |partition| partition.elect(leader));
+            }
+            Change::StopBroker(node) => self.stop(node),
+            Change::StartBroker(node) => self.restart(node),
+            Change::RefuseConnections(node, refuses) => {
+                if let Some(node) = self.nodes.get_mut(&node) {
+                    node.refuses = refuses;
+                }
+            }
+            Change::FreezeMetadata(node) => {
+                let view = self.metadata_view();
+                if let Some(node) = self.nodes.get_mut(&node) {
+                    node.frozen = Some(view);
+                }
+            }
+            Change::ThawMetadata(node) => {
+                if let Some(node) = self.nodes.get_mut(&node) {
+                    node.frozen = None;
+                }
+            }
+            Change::ForgetProducers(topic, partition) => {
+                self.on_partition(&topic, partition, |partition| partition.producers.forget());
+            }
+            Change::Truncate(topic, partition, offset) => {
+                let window = self.config.producer_window;
+                self.on_partition(&topic, partition, |partition| {
+                    partition.truncate(offset, window);
+                });
+            }
+            Change::DeleteRecords(topic, partition, offset) => {
+                self.on_partition(&topic, partition, |partition| {
+                    partition.log.delete_before(offset);
+                });
+            }
+            Change::Fault(fault) => self.fault(fault),
+            Change::ClearFaults => self.clear_faults(),
+            Change::Release => self.release_held(),
+        }
+    }
+
+    /// The records of a partition; empty for one that does not exist.
+    ///
+    /// # Panics
+    ///
+    /// If a batch is compressed; [`Cluster::batches`] has its bytes.
+    pub fn log(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
+        self.partition(topic, partition)
+            .into_iter()
+            .flat_map(|partition| partition.log.batches())
+            .flat_map(|batch| {
+                batch
+                    .records()
+                    .expect("records of compressed batches are read from `batches`")
+            })
+            .collect()
+    }
+
+    /// The batches of a partition.
+    pub fn batches(&self, topic: &str, partition: i32) -> Vec<StoredBatch> {
+        self.partition(topic, partition)
+            .into_iter()
+            .flat_map(|partition| partition.log.batches().cloned())
+            .collect()
+    }
+
+    /// The offset the next record of a partition will get.
+    pub fn end_offset(&self, topic: &str, partition: i32) -> i64 {
+        self.partition(topic, partition)
+            .map_or(0, |partition| partition.log.end())
+    }
+
+    /// How many partitions a topic has; 0 if there is no such topic.
+    pub fn partitions(&self, topic: &str) -> i32 {
+        self.topics.get(topic).map_or(0, |topic| {
+            i32::try_from(topic.partitions.len()).expect("partitions are counted by i32")
+        })
+    }
+
+    /// The leader of a partition.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.partition(topic, partition)?.leader
+    }
+
+    /// The id of a topic.
+    pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topics.get(topic).map(|topic| topic.id)
+    }
+
+    /// What happened so far, oldest first.
+    pub fn history(&self) -> impl Iterator<Item = &Event> {
+        self.history.events()
+    }
+
+    /// How many events the history has dropped because it was full.
+    pub fn history_dropped(&self) -> u64 {
+        self.history.dropped()
+    }
+
+    /// Starts the history anew.
+    pub fn clear_history(&mut self) {
+        self.history.clear();
+    }
+
+    /// How many connections a node has accepted.
+    pub fn connections_accepted(&self, node: i32) -> u64 {
+        self.accepted.get(&node).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partition(partition)
+    }
+
+    pub(crate) fn is_up(&self, node: i32) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.up)
+    }
+
+    pub(crate) fn create(&mut self, config: TopicConfig) {
+        if self.topics.contains_key(&config.name) {
+            return;
+        }
+        let id = Uuid::from_u64_pair(self.next_random() | 1, self.next_random());
+        let (name, partitions) = (config.name.clone(), config.partitions);
+        self.names_by_id.insert(id, name.clone());
+        let topic = Topic {
+            config,
+            id,
+            partitions: Vec::new(),
+        };
+        self.topics.insert(name.clone(), topic);
+        self.grow(&name, partitions);
+    }
+
+    /// Partition `p` is led by the `p`-th living node, as round robin goes.
+    fn grow(&mut self, name: &str, partitions: i32) {
+        let alive: Vec<i32> = self
+            .nodes()
+            .into_iter()
+            .filter(|n| self.is_up(*n))
+            .collect();
+        let Some(topic) = self.topics.get_mut(name) else {
+            return;
+        };
+        let factor = usize::try_from(self.config.replication_factor).unwrap_or(1);
+        let wanted = usize::try_from(partitions).unwrap_or(0);
+        for index in topic.partitions.len()..wanted {
+            let nodes = alive.iter().cycle().skip(index % alive.len().max(1));
+            let replicas: Vec<i32> = nodes.take(factor.min(alive.len())).copied().collect();
+            let leader = replicas.first().copied();
+            topic.partitions.push(Partition::new(replicas, leader));
+        }
+    }
+
+    fn stop(&mut self, node: i32) {
+        let Some(stopped) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        stopped.up = false;
+        self.elect_where(|partition| partition.leader == Some(node));
+        let ids: Vec<ConnId> = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| (connection.node == node).then_some(*id))
+            .collect();
+        for id in ids {
+            self.reset(id);
+        }
+    }
+
+    fn restart(&mut self, node: i32) {
+        if let Some(started) = self.nodes.get_mut(&node) {
+            started.up = true;
+            started.frozen = None;
+        }
+        self.elect_where(|partition| partition.leader.is_none());
+    }
+
+    /// The first living replica leads.
+    fn elect_where(&mut self, chosen: impl Fn(&Partition) -> bool) {
+        let nodes = &self.nodes;
+        let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
+        for topic in self.topics.values_mut() {
+            for partition in topic.partitions.iter_mut().filter(|p| chosen(p)) {
+                let leader = partition.replicas.iter().find(up).copied();
+                partition.elect(leader);
+            }
+        }
+    }
+
+    fn on_partition(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut Partition)) {
+        let topic = self.topics.get_mut(topic);
+        if let Some(partition) = topic.and_then(|topic| topic.partition_mut(partition)) {
+            change(partition);
+        }
+    }
+
+    /// SplitMix64.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

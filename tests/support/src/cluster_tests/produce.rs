@@ -1,0 +1,185 @@
+//! Produce requests as a whole: acks, topics, leaders, versions.
+
+use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use crate::{Change, ClusterConfig, ConnState, TopicConfig};
+
+use super::{Client, TestBatch, to_partition};
+
+fn one_record(partition: i32) -> ProduceRequest {
+    to_partition(partition, TestBatch::of(1).encode())
+}
+
+#[test]
+fn produce_every_version_appends_and_answers() {
+    let mut client = Client::simple();
+    for version in 3..=13 {
+        let mut request = one_record(0);
+        if version >= 13 {
+            let id = client.cluster.topic_id("t").unwrap();
+            request.topic_data[0].name = StrBytes::default().into();
+            request.topic_data[0].topic_id = id;
+        }
+        let response = client.produce_request(version, &request);
+        assert_eq!(response.error_code, 0, "version {version}");
+        assert_eq!(response.base_offset, i64::from(version - 3));
+    }
+}
+
+#[test]
+fn produce_acks_zero_is_silent_and_closes_on_error() {
+    let mut client = Client::simple();
+    client.send(9, &one_record(0).with_acks(0));
+    assert_eq!(client.take(), (Vec::new(), ConnState::Open));
+    assert_eq!(client.cluster.end_offset("t", 0), 1);
+    client.send(9, &one_record(9).with_acks(0));
+    assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
+}
+
+#[test]
+fn produce_acks_others_are_refused() {
+    let mut client = Client::simple();
+    for (acks, code) in [(1, 0), (-1, 0), (2, 21), (-2, 21)] {
+        let response = client.produce_request(9, &one_record(0).with_acks(acks));
+        assert_eq!(response.error_code, code, "acks {acks}");
+    }
+}
+
+#[test]
+fn produce_unknown_topic_partition_and_id_are_told_apart() {
+    let mut client = Client::simple();
+    assert_eq!(client.produce_request(9, &one_record(2)).error_code, 3);
+    assert_eq!(client.produce_request(9, &one_record(-1)).error_code, 3);
+    let mut request = one_record(0);
+    request.topic_data[0].name = StrBytes::from_static_str("other").into();
+    assert_eq!(client.produce_request(9, &request).error_code, 3);
+    request.topic_data[0].name = StrBytes::default().into();
+    request.topic_data[0].topic_id = Uuid::from_u64_pair(1, 2);
+    assert_eq!(client.produce_request(13, &request).error_code, 100);
+}
+
+#[test]
+fn produce_to_recreated_topic_by_its_old_id_is_unknown() {
+    let mut client = Client::simple();
+    let old = client.cluster.topic_id("t").unwrap();
+    client.cluster.delete_topic("t");
+    assert_eq!(client.produce_request(9, &one_record(0)).error_code, 3);
+    client.cluster.create_topic("t", 1);
+    assert_ne!(client.cluster.topic_id("t"), Some(old));
+    let mut request = one_record(0);
+    request.topic_data[0].name = StrBytes::default().into();
+    request.topic_data[0].topic_id = old;
+    assert_eq!(client.produce_request(13, &request).error_code, 100);
+    assert_eq!(client.produce_request(9, &one_record(0)).base_offset, 0);
+}
+
+#[test]
+fn produce_to_wrong_node_names_the_leader() {
+    let mut client = Client::new(ClusterConfig::brokers(3).topic("t", 3));
+    client.cluster.set_endpoint(2, "somewhere", 1234);
+    let asked = client.ask(10, &one_record(1));
+    let partition = &asked.responses[0].partition_responses[0];
+    assert_eq!((partition.error_code, partition.base_offset), (6, -1));
+    assert_eq!(partition.current_leader.leader_id.0, 2);
+    assert_eq!(partition.current_leader.leader_epoch, 0);
+    assert_eq!(asked.node_endpoints.len(), 1);
+    assert_eq!(asked.node_endpoints[0].host.as_str(), "somewhere");
+    assert_eq!(asked.node_endpoints[0].port, 1234);
+    client.cluster.move_leader("t", 1, 1);
+    assert_eq!(client.produce_request(10, &one_record(1)).error_code, 0);
+    let older = client.produce_request(9, &one_record(2));
+    assert_eq!(older.error_code, 6);
+}
+
+#[test]
+fn produce_unauthorized_and_internal_topics_are_refused() {
+    let topic = TopicConfig::new("t", 1).unauthorized();
+    let mut client = Client::new(ClusterConfig::brokers(1).topic_with(topic));
+    assert_eq!(client.produce_request(9, &one_record(0)).error_code, 29);
+    client.cluster.create_topic("__consumer_offsets", 1);
+    let mut request = one_record(0);
+    request.topic_data[0].name = StrBytes::from_static_str("__consumer_offsets").into();
+    assert_eq!(client.produce_request(9, &request).error_code, 17);
+}
+
+#[test]
+fn produce_with_too_few_replicas_is_refused_for_acks_all_only() {
+    let topic = TopicConfig::new("t", 1).min_insync_replicas(2);
+    let mut client = Client::new(ClusterConfig::brokers(3).topic_with(topic));
+    assert_eq!(client.produce_request(9, &one_record(0)).error_code, 0);
+    client.cluster.stop_broker(2);
+    client.cluster.stop_broker(3);
+    assert_eq!(client.produce_request(9, &one_record(0)).error_code, 19);
+    let response = client.produce_request(9, &one_record(0).with_acks(1));
+    assert_eq!(response.error_code, 0);
+    client.cluster.start_broker(3);
+    assert_eq!(client.produce_request(9, &one_record(0)).error_code, 0);
+}
+
+#[test]
+fn produce_zstd_needs_version_seven() {
+    let zstd = TestBatch {
+        attributes: 4,
+        ..TestBatch::of(1)
+    };
+    let mut client = Client::simple();
+    let request = to_partition(0, zstd.encode());
+    assert_eq!(client.produce_request(6, &request).error_code, 76);
+    assert_eq!(client.produce_request(7, &request).error_code, 0);
+}
+
+#[test]
+fn produce_transactional_without_id_is_unauthorized() {
+    let transactional = TestBatch {
+        attributes: 0b1_0000,
+        ..TestBatch::sequenced(0, 0, 1)
+    };
+    let request = to_partition(0, transactional.encode());
+    let mut client = Client::simple();
+    assert_eq!(client.produce_request(9, &request).error_code, 53);
+    let id = StrBytes::from_static_str("tx");
+    let request = request.with_transactional_id(Some(id.into()));
+    assert_eq!(client.produce_request(9, &request).error_code, 48);
+}
+
+#[test]
+fn produce_null_records_and_no_partition_are_answered() {
+    let mut client = Client::simple();
+    let mut request = one_record(0);
+    request.topic_data[0].partition_data[0].records = None;
+    assert_eq!(client.produce_request(9, &request).error_code, -1);
+    let empty = ProduceRequest::default().with_acks(1);
+    assert!(client.ask(9, &empty).responses.is_empty());
+}
+
+#[test]
+fn produce_same_partition_twice_closes_unless_exactly_kafka() {
+    let mut twice = one_record(0);
+    let again = twice.topic_data[0].partition_data[0].clone();
+    twice.topic_data[0].partition_data.push(again);
+    let mut client = Client::simple();
+    client.send(9, &twice);
+    assert_eq!(client.take().1, ConnState::Closed);
+    let config = ClusterConfig::brokers(1).topic("t", 1).exactly_kafka();
+    assert_eq!(Client::new(config).produce_request(9, &twice).error_code, 0);
+}
+
+#[test]
+fn retention_deletes_the_oldest_batches() {
+    let mut config = ClusterConfig::brokers(1).topic("t", 1);
+    config.retention_bytes = Some(300);
+    let mut client = Client::new(config);
+    for _ in 0..10 {
+        client.produce(TestBatch::of(1).encode());
+    }
+    let log = client.cluster.log("t", 0);
+    assert!(log.len() < 5, "{} records are left", log.len());
+    assert_eq!(log.last().unwrap().offset, 9);
+    let start = client.produce(TestBatch::of(1).encode()).log_start_offset;
+    assert!(start > 0);
+    let change = Change::DeleteRecords("t".to_owned(), 0, 10);
+    client.cluster.apply(change);
+    assert_eq!(client.cluster.log("t", 0)[0].offset, 10);
+}

@@ -1,0 +1,153 @@
+//! One request from its frame to its outcome, faults included.
+
+use bytes::Bytes;
+use kafka_protocol::messages::ProduceRequest;
+
+use crate::cluster::{Cluster, ConnId};
+use crate::connection::Outcome;
+use crate::fault::{Moment, Strikes, Target};
+use crate::history::What;
+use crate::wire::{self, Head, Request};
+
+/// Where and how a request came in.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) connection: ConnId,
+    pub(crate) node: i32,
+    pub(crate) version: i16,
+    /// As in the request.
+    pub(crate) correlation_id: i32,
+    /// As in the answer.
+    pub(crate) answer_id: i32,
+}
+
+/// What a handler says.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Bytes(Vec<u8>),
+    /// Produce with acks=0.
+    Nothing,
+    /// An error that has no answer.
+    Close,
+}
+
+impl Cluster {
+    pub(crate) fn handle(&mut self, connection: ConnId, node: i32, frame: Bytes) -> Outcome {
+        let (head, request) = match wire::read_request(frame, &self.config.versions) {
+            Ok(request) => request,
+            Err(why) => {
+                self.record(connection, node, What::Refused(why));
+                return Outcome::close();
+            }
+        };
+        if self.history.is_on() {
+            let what = What::Request {
+                api: head.api,
+                version: head.version,
+                correlation_id: head.correlation_id,
+                client_id: head.client_id.clone(),
+            };
+            self.record(connection, node, what);
+        }
+        let strikes = if self.faults.is_empty() {
+            Strikes::default()
+        } else {
+            let target = self.target(&head, node, &request);
+            self.faults.strike(&target)
+        };
+        if strikes.swallow {
+            return Outcome::mute();
+        }
+        if strikes.disconnect == Some(Moment::BeforeAppend) {
+            return Outcome::close();
+        }
+        let arrival = Arrival {
+            connection,
+            node,
+            version: head.version,
+            correlation_id: head.correlation_id,
+            answer_id: if strikes.wrong_correlation_id {
+                head.correlation_id.wrapping_add(1000)
+            } else {
+                head.correlation_id
+            },
+        };
+        let answer = match request {
+            Request::Produce(request) => self.produce(&arrival, request, &strikes),
+            Request::Metadata(request) => self.metadata(&arrival, request, &strikes),
+            Request::ApiVersions(request) => {
+                self.api_versions(&arrival, &request, &strikes, head.unknown_version)
+            }
+            Request::InitProducerId(request) => self.init_producer_id(&arrival, &request, &strikes),
+        };
+        outcome(answer, strikes)
+    }
+
+    fn target(&self, head: &Head, node: i32, request: &Request) -> Target {
+        let topics = match request {
+            Request::Produce(request) => self.named_partitions(request),
+            Request::Metadata(request) => request
+                .topics
+                .iter()
+                .flatten()
+                .map(|topic| match &topic.name {
+                    Some(name) => (name.to_string(), None),
+                    None => (self.name_of(topic.topic_id).unwrap_or_default(), None),
+                })
+                .collect(),
+            Request::ApiVersions(_) | Request::InitProducerId(_) => Vec::new(),
+        };
+        Target {
+            api: head.api,
+            node,
+            topics,
+        }
+    }
+
+    fn named_partitions(&self, request: &ProduceRequest) -> Vec<(String, Option<i32>)> {
+        let mut named = Vec::new();
+        for topic in &request.topic_data {
+            let name = if topic.name.is_empty() {
+                self.name_of(topic.topic_id).unwrap_or_default()
+            } else {
+                topic.name.to_string()
+            };
+            for partition in &topic.partition_data {
+                named.push((name.clone(), Some(partition.index)));
+            }
+        }
+        named
+    }
+}
+
+/// Applies the faults that concern the answer as a whole.
+fn outcome(answer: Answer, strikes: Strikes) -> Outcome {
+    let mut outcome = Outcome {
+        hold: strikes.hold,
+        delay_ms: strikes.delay_ms,
+        throttle_ms: i64::from(strikes.throttle_ms),
+        ..Outcome::default()
+    };
+    match answer {
+        Answer::Bytes(bytes) => outcome.bytes = bytes,
+        Answer::Nothing => {}
+        Answer::Close => outcome.close = true,
+    }
+    if let Some(garbage) = strikes.garbage {
+        let size = u32::try_from(garbage.len()).expect("a test's garbage is small");
+        outcome.bytes = size.to_be_bytes().to_vec();
+        outcome.bytes.extend_from_slice(&garbage);
+    }
+    match strikes.disconnect {
+        Some(Moment::AfterAppend) => {
+            outcome.bytes.clear();
+            outcome.close = true;
+        }
+        Some(Moment::MidResponse(bytes)) => {
+            outcome.bytes.truncate(bytes);
+            outcome.close = true;
+        }
+        Some(Moment::BeforeAppend) | None => {}
+    }
+    outcome
+}

@@ -1,0 +1,401 @@
+//! Produce: from a request's partitions to the log, and back.
+//!
+//! The steps and their order are those of KafkaApis.handleProduceRequest,
+//! ReplicaManager.appendRecords, Partition.appendRecordsToLeader and UnifiedLog.append.
+
+use bytes::Bytes;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
+};
+use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::batch::{self, BatchHeader, Rejection};
+use crate::cluster::Cluster;
+use crate::code;
+use crate::fault::{ErrorCode, Strikes};
+use crate::handler::{Answer, Arrival};
+use crate::history::{ProducedBatch, What};
+use crate::log::Stamp;
+use crate::producer_state::Verdict;
+use crate::topic::{self, Partition, Topic};
+use crate::wire;
+
+/// How the records of one partition fared.
+#[derive(Debug, Clone)]
+struct Produced {
+    rejection: Rejection,
+    base_offset: i64,
+    log_append_time: i64,
+    log_start_offset: i64,
+    appended: bool,
+}
+
+impl Produced {
+    fn refused(rejection: impl Into<Rejection>) -> Self {
+        Self {
+            rejection: rejection.into(),
+            base_offset: -1,
+            log_append_time: -1,
+            log_start_offset: -1,
+            appended: false,
+        }
+    }
+
+    /// Some errors tell where the log starts.
+    fn in_log(mut self, partition: &Partition) -> Self {
+        self.log_start_offset = partition.log.start();
+        self
+    }
+}
+
+/// What holds for all partitions of a request.
+struct Terms<'a> {
+    arrival: &'a Arrival,
+    strikes: &'a Strikes,
+    acks: i16,
+    /// The whole request is refused.
+    refused: Option<i16>,
+    now_ms: i64,
+    stricter: bool,
+    window: usize,
+    retention: Option<usize>,
+}
+
+impl Cluster {
+    pub(crate) fn produce(
+        &mut self,
+        arrival: &Arrival,
+        request: ProduceRequest,
+        strikes: &Strikes,
+    ) -> Answer {
+        if self.config.stricter_than_kafka && names_twice(&request) {
+            let why = "Produce names a partition twice".to_owned();
+            self.record(arrival.connection, arrival.node, What::Refused(why));
+            return Answer::Close;
+        }
+        let terms = Terms {
+            arrival,
+            strikes,
+            acks: request.acks,
+            refused: refusal(&request),
+            now_ms: self.now_ms,
+            stricter: self.config.stricter_than_kafka,
+            window: self.config.producer_window,
+            retention: self.config.retention_bytes,
+        };
+        let topics = request.topic_data.into_iter();
+        let responses: Vec<_> = topics
+            .map(|topic| self.produce_topic(topic, &terms))
+            .collect();
+        let failed = responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses)
+            .any(|partition| partition.error_code != code::NONE);
+        match (terms.acks, failed) {
+            (0, true) => Answer::Close,
+            (0, false) => Answer::Nothing,
+            _ => {
+                let endpoints = self.endpoints(&responses);
+                let response = ProduceResponse::default()
+                    .with_responses(responses)
+                    .with_throttle_time_ms(strikes.throttle_ms)
+                    .with_node_endpoints(endpoints);
+                let bytes = wire::write_response(&response, arrival.version, arrival.answer_id);
+                Answer::Bytes(bytes)
+            }
+        }
+    }
+
+    fn produce_topic(&mut self, data: TopicProduceData, terms: &Terms<'_>) -> TopicProduceResponse {
+        let by_id = terms.arrival.version >= 13;
+        let name = if by_id {
+            self.name_of(data.topic_id)
+        } else {
+            Some(data.name.to_string())
+        };
+        let mut response = TopicProduceResponse::default();
+        let shown = match &name {
+            Some(name) => name.clone(),
+            None => data.topic_id.simple().to_string(),
+        };
+        for partition in data.partition_data {
+            let index = partition.index;
+            let seen = self.history.is_on().then(|| batch_of(&partition));
+            let produced = match &name {
+                Some(name) => self.produce_partition(name, partition, terms),
+                None => Produced::refused(terms.refused.unwrap_or(code::UNKNOWN_TOPIC_ID)),
+            };
+            if let Some(header) = seen {
+                let batch = seen_batch(terms.arrival, &shown, index, &header, &produced);
+                let Terms { arrival, .. } = terms;
+                self.record(arrival.connection, arrival.node, What::Produced(batch));
+            }
+            let answer = self.partition_response(&shown, index, produced, terms.arrival.version);
+            response.partition_responses.push(answer);
+        }
+        if by_id {
+            response.with_topic_id(data.topic_id)
+        } else {
+            response.with_name(data.name)
+        }
+    }
+
+    fn produce_partition(
+        &mut self,
+        name: &str,
+        data: PartitionProduceData,
+        terms: &Terms<'_>,
+    ) -> Produced {
+        let fault = terms.strikes.error(name, Some(data.index));
+        if let Some(ErrorCode::Instead(code)) = fault {
+            return Produced::refused(code);
+        }
+        let mut produced = match self.admit(name, &data, terms) {
+            Ok(records) => self.append(name, data.index, &records, terms),
+            Err(code) => Produced::refused(code),
+        };
+        if let Some(ErrorCode::After(code)) = fault {
+            produced = Produced {
+                appended: produced.appended,
+                ..Produced::refused(code)
+            };
+        }
+        produced
+    }
+
+    /// What is checked before any log is looked at. The result is the one batch.
+    fn admit(
+        &self,
+        name: &str,
+        data: &PartitionProduceData,
+        terms: &Terms<'_>,
+    ) -> Result<Bytes, i16> {
+        if let Some(code) = terms.refused {
+            return Err(code);
+        }
+        let topic = self.topics.get(name);
+        if topic.is_some_and(|topic| topic.config.unauthorized) {
+            return Err(code::TOPIC_AUTHORIZATION_FAILED);
+        }
+        let partition = topic.and_then(|topic| topic.partition(data.index));
+        let partition = partition.ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let records = data.records.as_ref().ok_or(code::UNKNOWN_SERVER_ERROR)?;
+        let length = batch::only_batch(records, terms.arrival.version)?;
+        if !matches!(terms.acks, -1..=1) {
+            return Err(code::INVALID_REQUIRED_ACKS);
+        }
+        if topic::is_internal(name) {
+            return Err(code::INVALID_TOPIC_EXCEPTION);
+        }
+        if partition.leader != Some(terms.arrival.node) {
+            return Err(code::NOT_LEADER_OR_FOLLOWER);
+        }
+        Ok(records.slice(..length))
+    }
+
+    fn append(&mut self, name: &str, index: i32, batch: &Bytes, terms: &Terms<'_>) -> Produced {
+        let nodes = &self.nodes;
+        let Some(topic) = self.topics.get_mut(name) else {
+            return Produced::refused(code::UNKNOWN_TOPIC_OR_PARTITION);
+        };
+        let Topic {
+            config, partitions, ..
+        } = topic;
+        let slot = usize::try_from(index).ok();
+        let Some(partition) = slot.and_then(|slot| partitions.get_mut(slot)) else {
+            return Produced::refused(code::UNKNOWN_TOPIC_OR_PARTITION);
+        };
+        let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
+        let in_sync = partition.replicas.iter().filter(up).count();
+        // Kafka never asks for more replicas in sync than there are.
+        let wanted = config.min_insync_replicas.min(partition.replicas.len());
+        if terms.acks == -1 && in_sync < wanted {
+            return Produced::refused(code::NOT_ENOUGH_REPLICAS).in_log(partition);
+        }
+        let header = BatchHeader::read(batch);
+        if let Err(code) = batch::check_batch(batch, &header, config.max_message_bytes) {
+            let refused = Produced::refused(code);
+            return match code {
+                code::MESSAGE_TOO_LARGE | code::CORRUPT_MESSAGE => refused,
+                _ => refused.in_log(partition),
+            };
+        }
+        match batch::check_records(batch, &header, config, terms.now_ms, terms.stricter) {
+            Ok(max_timestamp) => {
+                let append_time = config.log_append_time.then_some(terms.now_ms);
+                let stamp = Stamp {
+                    max_timestamp,
+                    append_time,
+                };
+                append_to(partition, &header, batch, stamp, terms)
+            }
+            Err(rejection) => Produced::refused(rejection).in_log(partition),
+        }
+    }
+
+    /// Drops what the version cannot carry, and adds the leader's whereabouts (KIP-951).
+    fn partition_response(
+        &self,
+        name: &str,
+        index: i32,
+        produced: Produced,
+        version: i16,
+    ) -> PartitionProduceResponse {
+        let code = produced.rejection.code;
+        let mut response = PartitionProduceResponse::default()
+            .with_index(index)
+            .with_error_code(code)
+            .with_base_offset(produced.base_offset)
+            .with_log_append_time_ms(produced.log_append_time);
+        if version >= 5 {
+            response.log_start_offset = produced.log_start_offset;
+        }
+        if version >= 8 {
+            let records = produced.rejection.records.into_iter();
+            response.record_errors = records
+                .map(|(index, text)| {
+                    BatchIndexAndErrorMessage::default()
+                        .with_batch_index(index)
+                        .with_batch_index_error_message(Some(StrBytes::from_string(text)))
+                })
+                .collect();
+            response.error_message = produced.rejection.message.map(StrBytes::from_string);
+        }
+        if version >= 10 && code == code::NOT_LEADER_OR_FOLLOWER {
+            if let Some(partition) = self.partition(name, index) {
+                response.current_leader = LeaderIdAndEpoch::default()
+                    .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
+                    .with_leader_epoch(partition.leader_epoch);
+            }
+        }
+        response
+    }
+
+    /// Where the leaders live that the responses name.
+    fn endpoints(&self, responses: &[TopicProduceResponse]) -> Vec<NodeEndpoint> {
+        let mut leaders: Vec<i32> = responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses)
+            .map(|partition| partition.current_leader.leader_id.0)
+            .filter(|leader| *leader >= 0)
+            .collect();
+        leaders.sort_unstable();
+        leaders.dedup();
+        leaders
+            .into_iter()
+            .filter_map(|id| {
+                let node = self.nodes.get(&id)?;
+                Some(
+                    NodeEndpoint::default()
+                        .with_node_id(BrokerId(id))
+                        .with_host(StrBytes::from_string(node.host.clone()))
+                        .with_port(node.port),
+                )
+            })
+            .collect()
+    }
+}
+
+fn append_to(
+    partition: &mut Partition,
+    header: &BatchHeader,
+    batch: &Bytes,
+    stamp: Stamp,
+    terms: &Terms<'_>,
+) -> Produced {
+    if header.is_idempotent() {
+        match partition.producers.check(&header.producer) {
+            Verdict::Next if header.is_transactional() => {
+                return Produced::refused(code::INVALID_TXN_STATE).in_log(partition);
+            }
+            Verdict::Next => {}
+            // The answer says when the first one came, on topics with CreateTime too.
+            Verdict::Duplicate(known) => {
+                return Produced {
+                    base_offset: known.base_offset,
+                    log_append_time: known.timestamp,
+                    ..Produced::refused(code::NONE)
+                }
+                .in_log(partition);
+            }
+            Verdict::Refused(code) => return Produced::refused(code).in_log(partition),
+        }
+    }
+    let base_offset = partition
+        .log
+        .append(batch.clone(), &header.producer, stamp, terms.retention);
+    if header.is_idempotent() {
+        let timestamp = stamp.append_time.unwrap_or(stamp.max_timestamp);
+        partition
+            .producers
+            .appended(&header.producer, base_offset, timestamp, terms.window);
+    }
+    Produced {
+        base_offset,
+        log_append_time: stamp.append_time.unwrap_or(-1),
+        appended: true,
+        ..Produced::refused(code::NONE)
+    }
+    .in_log(partition)
+}
+
+/// Errors in one partition's first bytes that make Kafka refuse the whole request, because it looks
+/// for transactional batches before anything else.
+fn refusal(request: &ProduceRequest) -> Option<i16> {
+    let partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
+    for records in partitions.filter_map(|partition| partition.records.as_ref()) {
+        match batch::next_batch(records) {
+            Ok(Some(_)) => {
+                let is_v2 = batch::is_v2(records);
+                if is_v2 && BatchHeader::read(records).is_transactional() {
+                    return match request.transactional_id {
+                        Some(_) => None,
+                        None => Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+                    };
+                }
+            }
+            Ok(None) => {}
+            Err(code) => return Some(code),
+        }
+    }
+    None
+}
+
+fn names_twice(request: &ProduceRequest) -> bool {
+    let mut seen = std::collections::HashSet::new();
+    request.topic_data.iter().any(|topic| {
+        topic
+            .partition_data
+            .iter()
+            .any(|partition| !seen.insert((&topic.name, topic.topic_id, partition.index)))
+    })
+}
+
+fn batch_of(partition: &PartitionProduceData) -> BatchHeader {
+    BatchHeader::read(partition.records.as_deref().unwrap_or_default())
+}
+
+fn seen_batch(
+    arrival: &Arrival,
+    topic: &str,
+    partition: i32,
+    header: &BatchHeader,
+    produced: &Produced,
+) -> ProducedBatch {
+    ProducedBatch {
+        correlation_id: arrival.correlation_id,
+        topic: topic.to_owned(),
+        partition,
+        producer_id: header.producer.producer_id,
+        producer_epoch: header.producer.epoch,
+        base_sequence: header.producer.base_sequence,
+        count: header.producer.count,
+        crc: header.crc,
+        error_code: produced.rejection.code,
+        base_offset: produced.base_offset,
+        appended: produced.appended,
+    }
+}

@@ -1,0 +1,238 @@
+//! What a partition remembers of each producer, and the verdict on the next batch.
+//!
+//! Kafka's ProducerStateManager, ProducerStateEntry and ProducerAppendInfo for data batches from
+//! clients outside transactions: the last batches per producer (5 in Kafka) recognise repetitions;
+//! anything else must follow the newest sequence, or begin a newer epoch at 0. A producer that is
+//! not known may begin anywhere: its older batches may have been deleted.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::code;
+
+/// Stands for a producer that was never seen.
+const NO_EPOCH: i16 = -1;
+
+/// The producer's side of a batch header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sequenced {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) base_sequence: i32,
+    pub(crate) count: i32,
+}
+
+impl Sequenced {
+    /// Sequences wrap from `i32::MAX` to 0.
+    fn last_sequence(&self) -> i32 {
+        increment_sequence(self.base_sequence, self.count - 1)
+    }
+}
+
+/// A batch that can be recognised when it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    first_sequence: i32,
+    last_sequence: i32,
+    pub(crate) base_offset: i64,
+    pub(crate) timestamp: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// To be appended.
+    Next,
+    /// Appended before: the answer is what it was then.
+    Duplicate(Remembered),
+    Refused(i16),
+}
+
+#[derive(Debug)]
+struct Entry {
+    epoch: i16,
+    batches: VecDeque<Remembered>,
+}
+
+/// The producers of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct ProducerStates {
+    entries: HashMap<i64, Entry>,
+}
+
+impl ProducerStates {
+    pub(crate) fn check(&self, batch: &Sequenced) -> Verdict {
+        let Some(entry) = self.entries.get(&batch.producer_id) else {
+            return if batch.epoch < NO_EPOCH {
+                Verdict::Refused(code::INVALID_PRODUCER_EPOCH)
+            } else {
+                Verdict::Next
+            };
+        };
+        let last_sequence = batch.last_sequence();
+        if batch.epoch == entry.epoch {
+            let same = entry.batches.iter().find(|known| {
+                known.first_sequence == batch.base_sequence && known.last_sequence == last_sequence
+            });
+            if let Some(known) = same {
+                return Verdict::Duplicate(*known);
+            }
+        }
+        if batch.epoch < entry.epoch {
+            return Verdict::Refused(code::INVALID_PRODUCER_EPOCH);
+        }
+        if entry.epoch == NO_EPOCH {
+            return Verdict::Next;
+        }
+        let expected = if batch.epoch > entry.epoch {
+            0
+        } else {
+            entry
+                .batches
+                .back()
+                .map_or(0, |newest| increment_sequence(newest.last_sequence, 1))
+        };
+        if batch.base_sequence == expected {
+            Verdict::Next
+        } else {
+            Verdict::Refused(code::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        }
+    }
+
+    /// Remembers a batch that was appended.
+    pub(crate) fn appended(
+        &mut self,
+        batch: &Sequenced,
+        base_offset: i64,
+        timestamp: i64,
+        window: usize,
+    ) {
+        let entry = self.entries.entry(batch.producer_id).or_insert(Entry {
+            epoch: batch.epoch,
+            batches: VecDeque::new(),
+        });
+        if entry.epoch != batch.epoch {
+            entry.epoch = batch.epoch;
+            entry.batches.clear();
+        }
+        while entry.batches.len() >= window.max(1) {
+            entry.batches.pop_front();
+        }
+        entry.batches.push_back(Remembered {
+            first_sequence: batch.base_sequence,
+            last_sequence: batch.last_sequence(),
+            base_offset,
+            timestamp,
+        });
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+    }
+}
+
+fn increment_sequence(sequence: i32, by: i32) -> i32 {
+    sequence.wrapping_add(by) & i32::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, base_sequence: i32, count: i32) -> Sequenced {
+        Sequenced {
+            producer_id: 7,
+            epoch,
+            base_sequence,
+            count,
+        }
+    }
+
+    fn append(states: &mut ProducerStates, batch: Sequenced, offset: i64) {
+        assert_eq!(states.check(&batch), Verdict::Next);
+        states.appended(&batch, offset, offset * 10, 5);
+    }
+
+    fn code_of(verdict: Verdict) -> i16 {
+        match verdict {
+            Verdict::Next => 0,
+            Verdict::Duplicate(known) => panic!("a duplicate of {known:?}"),
+            Verdict::Refused(code) => code,
+        }
+    }
+
+    #[test]
+    fn check_next_expected_is_taken_and_a_gap_is_not() {
+        let mut states = ProducerStates::default();
+        append(&mut states, batch(0, 0, 3), 0);
+        assert_eq!(code_of(states.check(&batch(0, 4, 1))), 45);
+        append(&mut states, batch(0, 3, 1), 3);
+    }
+
+    #[test]
+    fn check_any_of_the_last_five_is_a_duplicate_and_the_sixth_is_out_of_order() {
+        let mut states = ProducerStates::default();
+        for number in 0..6 {
+            append(&mut states, batch(0, number * 2, 2), i64::from(number * 2));
+        }
+        for number in 1..6 {
+            let Verdict::Duplicate(known) = states.check(&batch(0, number * 2, 2)) else {
+                panic!("batch {number} was not recognised");
+            };
+            assert_eq!(known.base_offset, i64::from(number * 2));
+            assert_eq!(known.timestamp, i64::from(number * 20));
+        }
+        assert_eq!(code_of(states.check(&batch(0, 0, 2))), 45);
+    }
+
+    #[test]
+    fn check_same_start_and_another_length_is_out_of_order() {
+        let mut states = ProducerStates::default();
+        append(&mut states, batch(0, 0, 3), 0);
+        assert_eq!(code_of(states.check(&batch(0, 0, 2))), 45);
+    }
+
+    #[test]
+    fn check_new_epoch_starts_at_zero_and_old_epochs_are_fenced() {
+        let mut states = ProducerStates::default();
+        append(&mut states, batch(1, 0, 3), 0);
+        assert_eq!(code_of(states.check(&batch(2, 3, 1))), 45);
+        append(&mut states, batch(2, 0, 1), 3);
+        assert_eq!(code_of(states.check(&batch(1, 3, 1))), 47);
+        assert_eq!(code_of(states.check(&batch(1, 0, 3))), 47);
+    }
+
+    #[test]
+    fn check_unknown_producer_may_start_anywhere() {
+        let mut states = ProducerStates::default();
+        append(&mut states, batch(3, 1000, 2), 0);
+        assert_eq!(code_of(states.check(&batch(3, 1001, 2))), 45);
+        states.forget();
+        append(&mut states, batch(0, 5, 1), 2);
+    }
+
+    #[test]
+    fn check_sequence_wraps_to_zero_and_through_zero() {
+        let mut states = ProducerStates::default();
+        append(&mut states, batch(0, i32::MAX - 1, 2), 0);
+        append(&mut states, batch(0, 0, 1), 2);
+        let mut through = ProducerStates::default();
+        append(&mut through, batch(0, i32::MAX - 1, 4), 0);
+        assert_eq!(code_of(through.check(&batch(0, 0, 1))), 45);
+        append(&mut through, batch(0, 2, 1), 4);
+        assert!(matches!(
+            through.check(&batch(0, i32::MAX - 1, 4)),
+            Verdict::Duplicate(_)
+        ));
+    }
+
+    #[test]
+    fn appended_window_of_one_remembers_one() {
+        let mut states = ProducerStates::default();
+        states.appended(&batch(0, 0, 1), 0, 0, 1);
+        states.appended(&batch(0, 1, 1), 1, 0, 1);
+        assert_eq!(code_of(states.check(&batch(0, 0, 1))), 45);
+        assert!(matches!(
+            states.check(&batch(0, 1, 1)),
+            Verdict::Duplicate(_)
+        ));
+    }
+}

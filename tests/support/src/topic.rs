@@ -1,0 +1,106 @@
+//! Topics, partitions, and who leads them.
+
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use uuid::Uuid;
+
+use crate::config::TopicConfig;
+use crate::log::PartitionLog;
+use crate::producer_state::{ProducerStates, Sequenced};
+
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) config: TopicConfig,
+    pub(crate) id: Uuid,
+    pub(crate) partitions: Vec<Partition>,
+}
+
+impl Topic {
+    pub(crate) fn partition(&self, index: i32) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+
+    pub(crate) fn partition_mut(&mut self, index: i32) -> Option<&mut Partition> {
+        self.partitions.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) log: PartitionLog,
+    pub(crate) producers: ProducerStates,
+    pub(crate) leader: Option<i32>,
+    pub(crate) leader_epoch: i32,
+    pub(crate) replicas: Vec<i32>,
+}
+
+impl Partition {
+    pub(crate) fn new(replicas: Vec<i32>, leader: Option<i32>) -> Self {
+        Self {
+            log: PartitionLog::default(),
+            producers: ProducerStates::default(),
+            leader,
+            leader_epoch: 0,
+            replicas,
+        }
+    }
+
+    /// Every election raises the epoch. A leader that is no replica yet becomes one.
+    pub(crate) fn elect(&mut self, leader: Option<i32>) {
+        if self.leader == leader {
+            return;
+        }
+        self.leader = leader;
+        self.leader_epoch += 1;
+        if let Some(leader) = leader.filter(|leader| !self.replicas.contains(leader)) {
+            self.replicas.push(leader);
+        }
+    }
+
+    /// Loses the end of the log; what is known of producers is read from the rest, as by a leader
+    /// that was elected although it lagged.
+    pub(crate) fn truncate(&mut self, offset: i64, window: usize) {
+        self.log.truncate(offset);
+        self.producers.forget();
+        for batch in self.log.batches().filter(|batch| batch.producer_id >= 0) {
+            let sequenced = Sequenced {
+                producer_id: batch.producer_id,
+                epoch: batch.producer_epoch,
+                base_sequence: batch.base_sequence,
+                count: batch.count,
+            };
+            let timestamp = batch.append_time.unwrap_or(batch.max_timestamp);
+            self.producers
+                .appended(&sequenced, batch.base_offset, timestamp, window);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) host: String,
+    pub(crate) port: i32,
+    pub(crate) up: bool,
+    pub(crate) refuses: bool,
+    /// The metadata it goes on telling.
+    pub(crate) frozen: Option<MetadataView>,
+}
+
+/// What a node knows of the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MetadataView {
+    pub(crate) nodes: Vec<(i32, String, i32)>,
+    pub(crate) topics: Vec<MetadataResponseTopic>,
+}
+
+/// Kafka's rule for topic names.
+pub(crate) fn is_valid_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
+}
+
+pub(crate) fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
