@@ -72,6 +72,7 @@ impl Shared {
     fn advance(&self, stage: u8) {
         self.accumulator.close();
         self.stage.fetch_max(stage, Ordering::AcqRel);
+        self.metadata.close();
         self.wakeup.wake();
     }
 

@@ -64,15 +64,13 @@ pub(crate) struct ReadyCheck {
     pub(crate) unknown_leader_topics: Vec<Arc<str>>,
 }
 
-/// The batch that would go next, shown to whoever admits it.
+/// A batch that would go next, shown to whoever admits it.
 #[derive(Debug)]
 pub(crate) struct BatchHead<'a> {
     pub(crate) id: BatchId,
     pub(crate) topic_partition: &'a TopicPartition,
     pub(crate) topic_id: Uuid,
     pub(crate) record_count: u32,
-    /// 0 for a batch that was never handed to a connection.
-    pub(crate) attempts: u32,
 }
 
 /// Whether a batch may go.
@@ -82,14 +80,18 @@ pub(crate) enum DrainVerdict {
     Send(Option<ProducerState>),
     /// Not this partition, until `unblock` is called for it; others of the node go on.
     SkipPartition,
-    /// Nothing more for this node in this pass (no producer id yet).
-    StopNode,
+    /// Not this batch, but maybe one behind it in the queue, which is shown next.
+    TryNext,
+    /// It leaves the queue, but not for a connection: it is over.
+    TakeOut,
 }
 
 /// A batch on its way out.
 #[derive(Debug)]
 pub(crate) struct Drained {
     pub(crate) batch: ProducerBatch,
+    /// It was taken out because it is over.
+    pub(crate) is_over: bool,
     pub(crate) state: Option<ProducerState>,
     pub(crate) topic_id: Uuid,
     /// The leader's epoch as known now, for the batch to remember.
@@ -203,6 +205,22 @@ impl Drainer {
         let standing = self.standing(slot, now);
         self.lingering.remove(&slot);
         self.leaderless.remove(&slot);
+        let node = match standing {
+            Standing::Sendable(node) => Some(node),
+            Standing::Empty
+            | Standing::Leaderless
+            | Standing::Held
+            | Standing::Lingers(_)
+            | Standing::BacksOff(_) => None,
+        };
+        // A place in a ring that is not right any more would be a second one later.
+        if self
+            .slots
+            .get(&slot)
+            .is_some_and(|view| view.in_ring != node)
+        {
+            self.leave_ring(slot);
+        }
         let Some(view) = self.slots.get_mut(&slot) else {
             return;
         };
@@ -312,7 +330,9 @@ impl Drainer {
             let fits = |batch: usize| size == 0 || size + batch <= max_size;
             match self.drain_slot(slot, fits, admit) {
                 Taken::Batch(drained) => {
-                    size += drained.batch.size();
+                    if !drained.is_over {
+                        size += drained.batch.size();
+                    }
                     out.push(*drained);
                 }
                 Taken::Nothing => {}
@@ -348,37 +368,42 @@ impl Drainer {
             return Taken::Nothing;
         }
         let tp = &view.slot.topic_partition;
-        let mut queue = view.slot.queue.lock();
-        let Some(head) = queue.head() else {
-            view.in_ring = None;
-            return Taken::Nothing;
-        };
-        if !fits(head.size()) {
-            return Taken::Stop;
-        }
         let topic_id = self
             .cluster
             .topic(&tp.topic)
             .map_or(Uuid::ZERO, |topic| topic.id);
-        let shown = BatchHead {
-            id: head.id(),
-            topic_partition: tp,
-            topic_id,
-            // An open batch may still grow while it is shown: it is sealed under this lock.
-            record_count: head.record_count(),
-            attempts: head.attempts(),
-        };
-        let state = match admit(&shown) {
-            DrainVerdict::Send(state) => state,
-            DrainVerdict::SkipPartition => {
-                view.blocked = true;
+        let mut queue = view.slot.queue.lock();
+        let mut place = 0;
+        let (state, is_over) = loop {
+            let Some(head) = queue.get(place) else {
+                // An empty queue activates its slot by itself; all passed over is a skip.
+                view.blocked = place > 0;
                 view.in_ring = None;
                 return Taken::Nothing;
+            };
+            if !fits(head.size()) {
+                return Taken::Stop;
             }
-            DrainVerdict::StopNode => return Taken::Stop,
+            let shown = BatchHead {
+                id: head.id(),
+                topic_partition: tp,
+                topic_id,
+                // An open batch may still grow while it is shown: it is sealed under this lock.
+                record_count: head.record_count(),
+            };
+            match admit(&shown) {
+                DrainVerdict::Send(state) => break (state, false),
+                DrainVerdict::TakeOut => break (None, true),
+                DrainVerdict::TryNext => place += 1,
+                DrainVerdict::SkipPartition => {
+                    view.blocked = true;
+                    view.in_ring = None;
+                    return Taken::Nothing;
+                }
+            }
         };
         view.in_ring = None;
-        let Some(batch) = queue.pop_front() else {
+        let Some(batch) = queue.remove(place) else {
             return Taken::Nothing;
         };
         drop(queue);
@@ -389,6 +414,7 @@ impl Drainer {
         let leader_epoch = partition.map_or(-1, |partition| partition.leader_epoch);
         Taken::Batch(Box::new(Drained {
             batch,
+            is_over,
             state,
             topic_id,
             leader_epoch,
@@ -510,6 +536,17 @@ impl Drainer {
     /// Whether any batch is queued, open ones included.
     pub(crate) fn has_queued(&self) -> bool {
         self.accumulator.queued_batches.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether nothing is queued and nothing can be any more; only asked once it is closed. Takes
+    /// every queue's lock, so that an append that was admitted before the close is seen.
+    pub(crate) fn is_drained_for_good(&self) -> bool {
+        !self.has_queued()
+            && self
+                .accumulator
+                .all_slots()
+                .iter()
+                .all(|slot| slot.queue.lock().is_empty())
     }
 
     pub(crate) fn accumulator(&self) -> &Arc<RecordAccumulator> {

@@ -131,6 +131,10 @@ impl PartitionQueue {
         self.batches.front()
     }
 
+    pub(super) fn get(&self, place: usize) -> Option<&ProducerBatch> {
+        self.batches.get(place)
+    }
+
     pub(super) fn head_state(&self) -> Option<HeadState> {
         self.batches.front().map(|head| HeadState {
             full: self.batches.len() > 1 || !head.is_open(),
@@ -144,10 +148,15 @@ impl PartitionQueue {
 
     /// Takes out the first batch, sealed.
     pub(super) fn pop_front(&mut self) -> Option<ProducerBatch> {
-        if self.batches.len() == 1 {
+        self.remove(0)
+    }
+
+    /// Takes out the batch at a place, sealed.
+    pub(super) fn remove(&mut self, place: usize) -> Option<ProducerBatch> {
+        if place + 1 == self.batches.len() {
             self.seal_last();
         }
-        self.batches.pop_front()
+        self.batches.remove(place)
     }
 
     /// Puts a batch back to where its number belongs.

@@ -1,10 +1,21 @@
 //! The Sender thread: takes batches from the accumulator to the brokers and their outcomes back.
 //! Joins accumulator and sequences, which do not know each other (Java: `Sender`).
 
+mod completion;
+mod identity;
+mod in_flight_batches;
+mod outcome;
+mod produce;
 #[allow(
     clippy::module_inception,
     reason = "the house has a room and a type of this name"
 )]
 mod sender;
+mod shutdown;
+
+#[cfg(test)]
+mod mock_client;
+#[cfg(test)]
+mod sender_tests;
 
 pub(crate) use self::sender::{RequestTag, Sender, SenderConfig};

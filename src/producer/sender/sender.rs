@@ -1,12 +1,22 @@
 //! The loop of the I/O thread: expire, ask for a producer id, send, poll, take in responses.
 //!
-//! Java's counterpart: `Sender`. Thread: Sender. Locks: none of its own.
+//! Java's counterpart: `Sender`. Thread: Sender. Locks: none of its own; no lock is held while
+//! callbacks run. Invariants: one Produce request for a node in a turn; the wait is bounded by
+//! every timer there is, and by nothing that only an event can change, so that it never spins.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::KafkaClient;
+use super::identity::IdentityRequest;
+use super::in_flight_batches::InFlightBatches;
+use super::produce::{self, ProduceTag};
+use crate::backoff::ExponentialBackoff;
+use crate::client::{ClientRequest, ClientResponse, KafkaClient};
+use crate::cluster::{Cluster, Node};
+use crate::producer::accumulator::{BatchHead, DrainVerdict, Drained, Drainer, ProducerBatch};
 use crate::producer::shared::Shared;
+use crate::producer::transaction::{Admission, Ending, Sequences};
+use crate::protocol::messages::ApiRequest;
 use crate::random::Random;
 
 /// The keys the Sender goes by.
@@ -20,8 +30,6 @@ pub(crate) struct SenderConfig {
     pub(crate) max_request_size: usize,
     /// `request.timeout.ms`
     pub(crate) request_timeout: Duration,
-    /// `delivery.timeout.ms`, for texts: a batch knows its own deadline
-    pub(crate) delivery_timeout: Duration,
     /// `retries`
     pub(crate) retries: u32,
     /// `max.in.flight.requests.per.connection`
@@ -37,17 +45,35 @@ pub(crate) struct SenderConfig {
 /// What comes back with a response.
 #[derive(Debug)]
 pub(crate) enum RequestTag {
-    Produce,
+    Produce(ProduceTag),
     InitProducerId,
 }
 
 /// The thread's state.
 #[derive(Debug)]
 pub(crate) struct Sender<C> {
-    config: SenderConfig,
-    shared: Arc<Shared>,
-    client: C,
-    random: Random,
+    pub(super) config: SenderConfig,
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: C,
+    pub(super) random: Random,
+    pub(super) backoff: ExponentialBackoff,
+    pub(super) drainer: Drainer,
+    pub(super) in_flight: InFlightBatches,
+    /// Empty and unused without idempotence.
+    pub(super) sequences: Sequences,
+    pub(super) identity_request: IdentityRequest,
+    /// When topics without a leader are asked about again.
+    leaderless_pause: Option<Instant>,
+    /// Reused from turn to turn.
+    responses: Vec<ClientResponse<RequestTag>>,
+    drained: Vec<Drained>,
+}
+
+/// How long a turn may wait.
+#[derive(Debug)]
+pub(super) struct Wait {
+    now: Instant,
+    until: Instant,
 }
 
 impl<C: KafkaClient<RequestTag>> Sender<C> {
@@ -55,9 +81,17 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         config: SenderConfig,
         shared: Arc<Shared>,
         client: C,
-        random: Random,
+        mut random: Random,
     ) -> Self {
         Self {
+            backoff: ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max),
+            drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
+            in_flight: InFlightBatches::default(),
+            sequences: Sequences::default(),
+            identity_request: IdentityRequest::default(),
+            leaderless_pause: None,
+            responses: Vec::new(),
+            drained: Vec::new(),
             config,
             shared,
             client,
@@ -65,13 +99,204 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    /// Runs until closed and done; a panic ends every batch and makes later sends fail.
-    pub(crate) fn run(self) {
-        todo!("next commit")
+    /// One turn.
+    pub(crate) fn run_once(&mut self, now: Instant) {
+        let cluster = self.shared.metadata.cluster();
+        let mut wait = Wait::new(now);
+        self.expire(now);
+        if let Some(error) = self.shared.fatal_error() {
+            wait.at(self.drainer.ready(&cluster, now).next_check);
+            self.abort_everything(&error, now);
+        } else {
+            self.maybe_ask_for_identity(now, &mut wait);
+            self.send_producer_data(&cluster, now, &mut wait);
+            wait.at(self.in_flight.next_deadline());
+        }
+        let mut responses = std::mem::take(&mut self.responses);
+        self.client.poll(wait.timeout(), now, &mut responses);
+        let now = self.shared.time.now();
+        for response in responses.drain(..) {
+            self.handle_response(response, now);
+        }
+        self.responses = responses;
     }
 
-    /// One turn.
-    pub(crate) fn run_once(&mut self, _now: Instant) {
-        todo!("next commit")
+    /// Ends what has outlived its delivery timeout, queued or on its way, in the order of sending.
+    fn expire(&mut self, now: Instant) {
+        let mut expired = Vec::new();
+        self.in_flight.take_expired(now, &mut expired);
+        let on_the_way = expired.len();
+        self.drainer.expire(now, &mut expired);
+        let mut expired: Vec<(ProducerBatch, bool)> = expired
+            .into_iter()
+            .enumerate()
+            .map(|(place, batch)| (batch, place < on_the_way))
+            .collect();
+        expired.sort_by_key(|(batch, _)| batch.id());
+        for (batch, on_the_way) in expired {
+            self.end_expired(batch, on_the_way, now);
+        }
+    }
+
+    /// One request for each node that has work and a connection.
+    fn send_producer_data(&mut self, cluster: &Arc<Cluster>, now: Instant, wait: &mut Wait) {
+        let check = self.drainer.ready(cluster, now);
+        wait.at(check.next_check);
+        self.ask_for_leaders(&check.unknown_leader_topics, now, wait);
+        for id in check.nodes {
+            let Some(node) = cluster.node(id) else {
+                continue; // The next picture tells another leader.
+            };
+            if !self.client.ready(node, now) {
+                wait.after(self.client.poll_delay(node, now));
+                continue;
+            }
+            let progressed = self.send_to(node, now);
+            if progressed && self.drainer.has_work(id) {
+                if self.client.ready(node, now) {
+                    wait.at(Some(now));
+                } else {
+                    wait.after(self.client.poll_delay(node, now));
+                }
+            }
+        }
+    }
+
+    /// Metadata is asked about topics that have data but no leader, at a pace of its own (B105).
+    fn ask_for_leaders(&mut self, topics: &[Arc<str>], now: Instant, wait: &mut Wait) {
+        if topics.is_empty() {
+            self.leaderless_pause = None;
+            return;
+        }
+        if self.leaderless_pause.is_none_or(|pause| pause <= now) {
+            for topic in topics {
+                self.shared.metadata.touch(topic, now);
+            }
+            self.shared.metadata.request_update();
+            let pause = self.config.retry_backoff.max(SHORTEST_WAIT);
+            self.leaderless_pause = Some(crate::time::deadline(now, pause));
+        }
+        wait.at(self.leaderless_pause);
+    }
+
+    /// Whether any batch left its queue.
+    fn send_to(&mut self, node: &Node, now: Instant) -> bool {
+        let mut drained = std::mem::take(&mut self.drained);
+        let (sequences, idempotence) = (&mut self.sequences, self.config.idempotence);
+        let mut admit = |head: &BatchHead<'_>| admit(sequences, idempotence, head);
+        let size = self.config.max_request_size;
+        self.drainer
+            .drain(node.id, size, now, &mut admit, &mut drained);
+        let progressed = !drained.is_empty();
+        let (over, going): (Vec<Drained>, Vec<Drained>) =
+            drained.drain(..).partition(|drained| drained.is_over);
+        self.drained = drained;
+        if !going.is_empty() {
+            self.send_batches(node, going, now);
+        }
+        for drained in over {
+            self.end_of_another_topic(drained.batch, now);
+        }
+        progressed
+    }
+
+    fn send_batches(&mut self, node: &Node, going: Vec<Drained>, now: Instant) {
+        let mut touched: Option<Arc<str>> = None;
+        for drained in &going {
+            let topic = &drained.batch.topic_partition().topic;
+            if touched.as_ref() != Some(topic) {
+                self.shared.metadata.touch(topic, now);
+                touched = Some(Arc::clone(topic));
+            }
+            if self.guarantees_order_by_muting() {
+                self.drainer.mute(drained.batch.id().slot);
+            }
+        }
+        let SenderConfig {
+            acks,
+            request_timeout,
+            ..
+        } = self.config;
+        let built = produce::build(
+            going.into_iter(),
+            (acks, request_timeout),
+            &mut self.in_flight,
+            now,
+        );
+        let request = ClientRequest {
+            node: node.id,
+            body: ApiRequest::Produce(built.request),
+            expects_response: acks != 0,
+            timeout: request_timeout,
+            versions: built.versions,
+            tag: RequestTag::Produce(built.tag),
+        };
+        self.client.send(request, now);
+    }
+
+    /// One request in flight and no sequences: a partition whose batch is on its way to one node
+    /// must not send to another after its leader moved (B86, R28).
+    pub(super) fn guarantees_order_by_muting(&self) -> bool {
+        !self.config.idempotence && self.config.max_in_flight_per_connection == 1
+    }
+
+    fn handle_response(&mut self, response: ClientResponse<RequestTag>, now: Instant) {
+        match response.tag {
+            RequestTag::Produce(tag) => self.on_produce_outcome(&tag, response.outcome, now),
+            RequestTag::InitProducerId => self.on_identity_outcome(response.outcome, now),
+        }
+    }
+
+    /// Tells the sequences how a batch ended, and the drainer that this may have changed things.
+    pub(super) fn forget(&mut self, batch: &ProducerBatch, ending: Ending, now: Instant) {
+        let id = batch.id();
+        if self.config.idempotence {
+            self.sequences.on_ended(id, ending);
+        }
+        self.drainer.unblock(id.slot, now);
     }
 }
+
+/// Joins the accumulator's question to the sequences' answer.
+fn admit(sequences: &mut Sequences, idempotence: bool, head: &BatchHead<'_>) -> DrainVerdict {
+    if !idempotence {
+        return DrainVerdict::Send(None);
+    }
+    match sequences.admit(head.id, head.topic_id, head.record_count) {
+        Admission::Send(state) => DrainVerdict::Send(Some(state)),
+        Admission::Wait => DrainVerdict::SkipPartition,
+        Admission::TryNext => DrainVerdict::TryNext,
+        Admission::EndUnknown => DrainVerdict::TakeOut,
+    }
+}
+
+impl Wait {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            now,
+            until: now + LONGEST_WAIT,
+        }
+    }
+
+    /// No longer than until then.
+    pub(super) fn at(&mut self, until: Option<Instant>) {
+        if let Some(until) = until {
+            self.until = self.until.min(until);
+        }
+    }
+
+    /// No longer than that; somebody who said "not now" is not asked again at once.
+    pub(super) fn after(&mut self, delay: Duration) {
+        let delay = delay.clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        self.until = self.until.min(self.now + delay);
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.until.saturating_duration_since(self.now)
+    }
+}
+
+/// What has no timer is an event, which ends the wait; this only bounds the sum.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);

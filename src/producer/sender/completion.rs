@@ -1,0 +1,346 @@
+//! From a produce response, or the lack of one, to each batch's outcome: ended, or back to its queue.
+//!
+//! Java's counterpart: `Sender.handleProduceResponse`, `completeBatch`, `failBatch`. Thread: Sender.
+//! Locks: none; a batch's callbacks run after sequences and queue know of its end. Invariant: a
+//! batch ends `NotWritten` only if every attempt was answered with a proof (docs/DESIGN.md).
+
+use std::time::Instant;
+
+use super::outcome::{Verdict, attempt_text, expired, log_append_time_ms, rejected};
+use super::produce::{Answered, ProduceTag, SentPartition, SentTopic};
+use super::sender::{RequestTag, Sender};
+use crate::client::{KafkaClient, Outcome};
+use crate::cluster::Node;
+use crate::error::{Error, ErrorKind, Persistence};
+use crate::producer::accumulator::{BatchAck, BatchFailure, ProducerBatch};
+use crate::producer::transaction::{Ending, SequenceVerdict};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::{ApiResponse, PartitionProduceResponse};
+
+/// How an attempt ended without an answer.
+struct Unanswered {
+    kind: ErrorKind,
+    /// Certainly no byte of it reached a broker.
+    proved: bool,
+    error: Error,
+}
+
+impl<C: KafkaClient<RequestTag>> Sender<C> {
+    pub(super) fn on_produce_outcome(&mut self, tag: &ProduceTag, outcome: Outcome, now: Instant) {
+        match outcome {
+            Outcome::Response(ApiResponse::Produce(mut response)) => {
+                let endpoints = std::mem::take(&mut response.node_endpoints);
+                for answered in tag.match_with(&mut response) {
+                    self.on_answered(answered, &endpoints, now);
+                }
+            }
+            Outcome::Response(_) => {
+                let error = Error::new(ErrorKind::Protocol, "the response is another API's");
+                self.on_unanswered(tag, ErrorKind::Protocol, (false, error), now);
+            }
+            Outcome::Sent => {
+                for (_, sent) in tag.sent() {
+                    self.on_written(sent, now);
+                }
+            }
+            Outcome::Disconnected {
+                maybe_written,
+                error,
+            } => self.on_unanswered(tag, ErrorKind::Network, (!maybe_written, error), now),
+            Outcome::TimedOut { error } => {
+                self.on_unanswered(tag, ErrorKind::Timeout, (false, error), now);
+            }
+            Outcome::UnsupportedVersion(error) => self.on_unsupported(tag, &error, now),
+        }
+        if self.guarantees_order_by_muting() {
+            for (_, sent) in tag.sent() {
+                self.drainer.unmute(sent.batch.slot, now);
+            }
+        }
+    }
+
+    /// acks=0: the bytes are written, and that is all anybody will know (B108).
+    fn on_written(&mut self, sent: SentPartition, now: Instant) {
+        if let Some(batch) = self.in_flight.remove(sent.batch) {
+            self.drainer.unblock(sent.batch.slot, now);
+            batch.complete(BatchAck {
+                base_offset: -1,
+                log_append_time_ms: -1,
+            });
+        }
+    }
+
+    fn on_unanswered(
+        &mut self,
+        tag: &ProduceTag,
+        kind: ErrorKind,
+        (proved, error): (bool, Error),
+        now: Instant,
+    ) {
+        self.shared.metadata.request_update();
+        for (_, sent) in tag.sent() {
+            let unanswered = Unanswered {
+                kind,
+                proved,
+                error: error.clone(),
+            };
+            self.on_attempt_unanswered(sent, &unanswered, now);
+        }
+    }
+
+    fn on_attempt_unanswered(&mut self, sent: SentPartition, why: &Unanswered, now: Instant) {
+        let Some(mut batch) = self.in_flight.remove(sent.batch) else {
+            log::debug!(
+                "the end of a request for a batch that had ended: {}",
+                why.error
+            );
+            return;
+        };
+        if why.proved {
+            batch.attempt_proved_not_written();
+        }
+        if self.may_retry(&batch, now) {
+            log::warn!("{}, trying again: {}", attempt_text(&batch, now), why.error);
+            self.put_back(batch, sent, why.proved, now);
+            return;
+        }
+        let text = format!("{}: {}", self.last_attempt_text(&batch, now), why.error);
+        let error = Error::new(why.kind, text).with_source(why.error.clone());
+        self.fail(batch, error.into(), false, now);
+    }
+
+    /// The broker has no version that is allowed; nothing was sent.
+    fn on_unsupported(&mut self, tag: &ProduceTag, why: &Error, now: Instant) {
+        for (_, sent) in tag.sent() {
+            if let Some(mut batch) = self.in_flight.remove(sent.batch) {
+                batch.attempt_proved_not_written();
+                let text = format!("{}: {why}", attempt_text(&batch, now));
+                let error =
+                    Error::new(ErrorKind::UnsupportedVersion, text).with_source(why.clone());
+                if self.config.idempotence {
+                    self.shared.set_fatal(error.clone());
+                }
+                self.fail(batch, error.into(), false, now);
+            }
+        }
+    }
+
+    fn on_answered(&mut self, answered: Answered<'_>, endpoints: &[Node], now: Instant) {
+        let Answered {
+            topic,
+            sent,
+            answer,
+        } = answered;
+        let Some(answer) = answer else {
+            let text = "the response has nothing on this partition";
+            let unanswered = Unanswered {
+                kind: ErrorKind::Protocol,
+                proved: false,
+                error: Error::new(ErrorKind::Protocol, text),
+            };
+            self.on_attempt_unanswered(sent, &unanswered, now);
+            return;
+        };
+        let code = ErrorCode(answer.error_code);
+        self.learn_leader(topic, &answer, endpoints);
+        let verdict = Verdict::of(code, self.config.idempotence);
+        if let Verdict::Complete { offset_known } = verdict {
+            self.on_acknowledged(topic, sent, &answer, (offset_known, now));
+            return;
+        }
+        let Some(mut batch) = self.in_flight.remove(sent.batch) else {
+            log::debug!(
+                "{} for a batch of {} that had ended",
+                code.name(),
+                topic.name
+            );
+            return;
+        };
+        if code.proves_not_written() {
+            batch.attempt_proved_not_written();
+        }
+        let retry = self.may_retry(&batch, now);
+        match verdict {
+            Verdict::Complete { .. } => {}
+            Verdict::Retry if retry => {
+                let text = attempt_text(&batch, now);
+                log::warn!("{}, trying again", code.to_error(&text));
+                self.put_back(batch, sent, code.proves_not_written(), now);
+            }
+            Verdict::Refused if retry => self.on_refused(batch, sent, (code, &answer), now),
+            Verdict::Retry | Verdict::Refused => {
+                let text = self.last_attempt_text(&batch, now);
+                let failure = rejected(&text, code, &answer, batch.record_count());
+                self.fail(batch, failure, verdict == Verdict::Refused, now);
+            }
+            Verdict::Fail | Verdict::FailAll => {
+                let text = attempt_text(&batch, now);
+                let failure = rejected(&text, code, &answer, batch.record_count());
+                if verdict == Verdict::FailAll {
+                    self.shared.set_fatal(failure.error.clone());
+                }
+                self.fail(batch, failure, false, now);
+            }
+        }
+    }
+
+    /// Metadata learns that it is stale, and, if the broker says so, what is right (KIP-951).
+    fn learn_leader(
+        &mut self,
+        topic: &SentTopic,
+        answer: &PartitionProduceResponse,
+        endpoints: &[Node],
+    ) {
+        if !ErrorCode(answer.error_code).refreshes_metadata() {
+            return;
+        }
+        if let Some(leader) = answer.current_leader {
+            self.shared
+                .metadata
+                .update_leader(&topic.name, answer.index, leader, endpoints);
+        }
+        self.shared.metadata.request_update();
+    }
+
+    /// An answer that comes after the batch expired is still evidence for its successors.
+    fn on_acknowledged(
+        &mut self,
+        topic: &SentTopic,
+        sent: SentPartition,
+        answer: &PartitionProduceResponse,
+        (offset_known, now): (bool, Instant),
+    ) {
+        let base_offset = if offset_known { answer.base_offset } else { -1 };
+        if let Some(state) = sent.state {
+            let backwards =
+                self.sequences
+                    .on_acked(sent.batch, state, sent.record_count, base_offset);
+            if backwards {
+                self.report_data_loss(&topic.name, sent.index, "offsets went backwards");
+            }
+        }
+        self.drainer.unblock(sent.batch.slot, now);
+        let Some(batch) = self.in_flight.remove(sent.batch) else {
+            log::debug!(
+                "an acknowledgement for a batch of {}-{} that had expired",
+                topic.name,
+                sent.index
+            );
+            return;
+        };
+        let log_append_time_ms = if offset_known {
+            log_append_time_ms(&batch, answer.log_append_time_ms)
+        } else {
+            -1
+        };
+        batch.complete(BatchAck {
+            base_offset,
+            log_append_time_ms,
+        });
+    }
+
+    /// The broker does not take the batch's identity or sequence; the sequences know why.
+    fn on_refused(
+        &mut self,
+        batch: ProducerBatch,
+        sent: SentPartition,
+        (code, answer): (ErrorCode, &PartitionProduceResponse),
+        now: Instant,
+    ) {
+        let context = attempt_text(&batch, now);
+        match self.sequences.on_refused(sent.batch, code) {
+            SequenceVerdict::RetryUnchanged => {
+                log::debug!("{}, behind another one", code.to_error(&context));
+            }
+            SequenceVerdict::Restamp { data_loss } => {
+                log::warn!("{}, going on under a new epoch", code.to_error(&context));
+                if data_loss {
+                    let topic = batch.topic_partition().topic.clone();
+                    self.report_data_loss(&topic, sent.index, "it has a gap after them");
+                }
+            }
+            SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
+                let context = format!("{context}, of which one had no answer");
+                let failure = rejected(&context, code, answer, batch.record_count());
+                self.fail(batch, failure, true, now);
+                return;
+            }
+        }
+        self.drainer.reenqueue(batch, now);
+        self.drainer.unblock(sent.batch.slot, now);
+    }
+
+    fn report_data_loss(&self, topic: &str, partition: i32, how: &str) {
+        self.shared.note_data_loss();
+        log::error!(
+            "data loss: the broker lacks records of {topic}-{partition} that it acknowledged: {how}"
+        );
+    }
+
+    /// The same bytes again, after a backoff and in order.
+    fn put_back(&mut self, batch: ProducerBatch, sent: SentPartition, proved: bool, now: Instant) {
+        if self.config.idempotence {
+            self.sequences.on_put_back(sent.batch, proved);
+        }
+        self.drainer.reenqueue(batch, now);
+        self.drainer.unblock(sent.batch.slot, now);
+    }
+
+    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+        batch.attempts() <= self.config.retries
+            && now < batch.deadline()
+            && self.shared.fatal_error().is_none()
+    }
+
+    /// Which key would have allowed one more.
+    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+        let key = if now >= batch.deadline() {
+            "delivery.timeout.ms"
+        } else {
+            "retries"
+        };
+        format!("{} ({key})", attempt_text(batch, now))
+    }
+
+    pub(super) fn end_expired(&mut self, batch: ProducerBatch, on_the_way: bool, now: Instant) {
+        let error = expired(&batch, on_the_way, now);
+        self.fail(batch, error.into(), false, now);
+    }
+
+    /// The topic was made again, and the old one may have this batch: it does not move over.
+    pub(super) fn end_of_another_topic(&mut self, batch: ProducerBatch, now: Instant) {
+        let text = format!(
+            "{}: the topic was deleted and created again meanwhile",
+            attempt_text(&batch, now)
+        );
+        let error = Error::new(ErrorKind::UnknownTopicOrPartition, text);
+        self.fail(batch, error.into(), false, now);
+    }
+
+    /// Ends a batch badly. `refused`: because of its sequence, which nobody else may use then.
+    pub(super) fn fail(
+        &mut self,
+        batch: ProducerBatch,
+        failure: BatchFailure,
+        refused: bool,
+        now: Instant,
+    ) {
+        let ending = match batch.persistence() {
+            Persistence::Unknown => Ending::Unknown,
+            Persistence::NotWritten if refused => Ending::RefusedBySequence,
+            Persistence::NotWritten => Ending::NotWritten,
+        };
+        log::debug!("{}", failure.error);
+        self.forget(&batch, ending, now);
+        batch.fail(failure);
+    }
+}
+
+impl From<Error> for BatchFailure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            record_errors: Vec::new(),
+        }
+    }
+}

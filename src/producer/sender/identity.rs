@@ -1,0 +1,127 @@
+//! How the Sender comes by a producer id: one InitProducerId at a time, to whoever is least
+//! loaded, when something is queued; never waiting for it (B155, B156).
+//!
+//! Java's counterpart: `TransactionManager.InitProducerIdHandler`. Thread: Sender. Locks: none.
+
+use std::time::Instant;
+
+use super::sender::{RequestTag, Sender, Wait};
+use crate::client::{ClientRequest, KafkaClient, Outcome};
+use crate::error::{Error, ErrorKind};
+use crate::producer::transaction::Identity;
+use crate::protocol::messages::{
+    ApiRequest, ApiResponse, InitProducerIdRequest, InitProducerIdResponse,
+};
+use crate::protocol::{ErrorCode, VersionRange};
+
+/// How asking for a producer id stands.
+#[derive(Debug, Default)]
+pub(super) struct IdentityRequest {
+    in_flight: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl<C: KafkaClient<RequestTag>> Sender<C> {
+    /// Asks if an id is needed, somebody waits for it and a node can be asked.
+    pub(super) fn maybe_ask_for_identity(&mut self, now: Instant, wait: &mut Wait) {
+        let needed = self.config.idempotence && self.sequences.needs_identity();
+        if !needed || self.identity_request.in_flight || !self.drainer.has_queued() {
+            return;
+        }
+        if let Some(not_before) = self.identity_request.not_before.filter(|then| *then > now) {
+            wait.at(Some(not_before));
+            return;
+        }
+        let Some(node) = self.client.least_loaded_node(now) else {
+            self.shared.metadata.request_update();
+            wait.after(self.config.retry_backoff);
+            return;
+        };
+        if !self.client.ready(&node, now) {
+            wait.after(self.client.poll_delay(&node, now));
+            return;
+        }
+        self.identity_request.in_flight = true;
+        let request = ClientRequest {
+            node: node.id,
+            body: ApiRequest::InitProducerId(InitProducerIdRequest {
+                transactional_id: None,
+                transaction_timeout_ms: i32::MAX,
+                producer_id: -1,
+                producer_epoch: -1,
+            }),
+            expects_response: true,
+            timeout: self.config.request_timeout,
+            versions: VersionRange::ALL,
+            tag: RequestTag::InitProducerId,
+        };
+        self.client.send(request, now);
+    }
+
+    pub(super) fn on_identity_outcome(&mut self, outcome: Outcome, now: Instant) {
+        self.identity_request.in_flight = false;
+        match outcome {
+            Outcome::Response(ApiResponse::InitProducerId(response)) => {
+                self.on_identity_response(&response, now);
+            }
+            Outcome::Response(other) => {
+                log::error!("the response to InitProducerId is another API's: {other:?}");
+                self.ask_again_later(now);
+            }
+            Outcome::Disconnected { error, .. } | Outcome::TimedOut { error } => {
+                log::warn!("no answer to InitProducerId, asking again: {error}");
+                self.shared.metadata.request_update();
+                self.ask_again_later(now);
+            }
+            Outcome::Sent => self.ask_again_later(now),
+            Outcome::UnsupportedVersion(error) => {
+                let text = format!(
+                    "the broker is too old for idempotence: it has no InitProducerId \
+                     (enable.idempotence): {error}"
+                );
+                let error = Error::new(ErrorKind::UnsupportedVersion, text).with_source(error);
+                self.shared.set_fatal(error);
+            }
+        }
+    }
+
+    fn on_identity_response(&mut self, response: &InitProducerIdResponse, now: Instant) {
+        let code = ErrorCode(response.error_code);
+        if code.is_none() {
+            log::info!(
+                "{}: producer id {} with epoch {}",
+                self.config.client_id,
+                response.producer_id,
+                response.producer_epoch
+            );
+            self.identity_request = IdentityRequest::default();
+            let identity = Identity {
+                producer_id: response.producer_id,
+                epoch: response.producer_epoch,
+            };
+            for slot in self.sequences.on_identity(identity) {
+                self.drainer.unblock(slot, now);
+            }
+            return;
+        }
+        let error = code.to_error("could not get a producer id (enable.idempotence)");
+        if code.is_retriable() {
+            log::warn!("{error}; asking again");
+            self.ask_again_later(now);
+        } else if code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED {
+            // Recovers by itself once the ACL is granted: what waits fails, what comes asks again.
+            self.ask_again_later(now);
+            self.abort_queued(&error, now);
+        } else {
+            self.shared.set_fatal(error);
+        }
+    }
+
+    fn ask_again_later(&mut self, now: Instant) {
+        let request = &mut self.identity_request;
+        let pause = self.backoff.backoff(request.failures, &mut self.random);
+        request.failures = request.failures.saturating_add(1);
+        request.not_before = Some(crate::time::deadline(now, pause));
+    }
+}

@@ -1,0 +1,58 @@
+//! The one owner of batches that are on their way; everyone else knows their `BatchId`.
+//!
+//! Java's counterpart: `inFlightBatches` of `Sender`. Thread: Sender. Locks: none.
+//! Invariant: a batch is in its queue, in here, or ended; a response for one that is not in here
+//! comes after its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::producer::accumulator::ProducerBatch;
+use crate::producer::batch_id::BatchId;
+
+/// Batches that were handed to a connection and have no answer yet.
+#[derive(Debug, Default)]
+pub(super) struct InFlightBatches {
+    batches: BTreeMap<BatchId, ProducerBatch>,
+    deadlines: BTreeSet<(Instant, BatchId)>,
+}
+
+impl InFlightBatches {
+    pub(super) fn insert(&mut self, batch: ProducerBatch) {
+        self.deadlines.insert((batch.deadline(), batch.id()));
+        let before = self.batches.insert(batch.id(), batch);
+        debug_assert!(before.is_none(), "a batch is on its way once");
+    }
+
+    /// `None`: it ended before.
+    pub(super) fn remove(&mut self, id: BatchId) -> Option<ProducerBatch> {
+        let batch = self.batches.remove(&id)?;
+        self.deadlines.remove(&(batch.deadline(), id));
+        Some(batch)
+    }
+
+    /// Takes out those whose delivery timeout has passed.
+    pub(super) fn take_expired(&mut self, now: Instant, out: &mut Vec<ProducerBatch>) {
+        while let Some((deadline, id)) = self.deadlines.first().copied() {
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            out.extend(self.batches.remove(&id));
+        }
+    }
+
+    /// Takes out all.
+    pub(super) fn take_all(&mut self, out: &mut Vec<ProducerBatch>) {
+        self.deadlines.clear();
+        out.extend(std::mem::take(&mut self.batches).into_values());
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}

@@ -1,0 +1,179 @@
+//! What follows from a broker's code for one batch, and the words for those whose batch failed.
+//!
+//! Java's counterpart: the branches of `Sender.completeBatch`. Thread: Sender. Locks: none.
+
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+use crate::producer::accumulator::{BatchFailure, ProducerBatch};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::{PartitionProduceResponse, RecordError};
+
+/// What follows from a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is in the log; `offset_known` unless the broker only recognised a repetition.
+    Complete { offset_known: bool },
+    /// The same request may succeed later.
+    Retry,
+    /// It is about identity and sequence: the sequences decide.
+    Refused,
+    /// Nothing will help this batch. MESSAGE_TOO_LARGE is one of these until batches can be split.
+    Fail,
+    /// Nothing will help any batch.
+    FailAll,
+}
+
+impl Verdict {
+    pub(super) fn of(code: ErrorCode, idempotence: bool) -> Self {
+        match code {
+            ErrorCode::NONE => Self::Complete { offset_known: true },
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Self::Complete {
+                offset_known: false,
+            },
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            | ErrorCode::UNKNOWN_PRODUCER_ID
+            | ErrorCode::INVALID_PRODUCER_EPOCH
+                if idempotence =>
+            {
+                Self::Refused
+            }
+            ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+            | ErrorCode::PRODUCER_FENCED
+                if idempotence =>
+            {
+                Self::FailAll
+            }
+            code if code.is_retriable() => Self::Retry,
+            _ => Self::Fail,
+        }
+    }
+}
+
+/// "could not produce 3 records to topic-0 after 120000 ms and 4 attempts".
+pub(super) fn attempt_text(batch: &ProducerBatch, now: Instant) -> String {
+    let waited = now.saturating_duration_since(batch.created()).as_millis();
+    format!(
+        "could not produce {} to {} after {waited} ms and {}",
+        count(batch.record_count(), "record"),
+        batch.topic_partition(),
+        count(batch.attempts(), "attempt"),
+    )
+}
+
+/// The error of a batch whose delivery timeout is over.
+pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> Error {
+    let waited = now.saturating_duration_since(batch.created()).as_millis();
+    let fate = match (batch.attempts(), on_the_way) {
+        (0, _) => "never sent".to_owned(),
+        (attempts, true) => format!("the last of {} unanswered", count(attempts, "attempt")),
+        (attempts, false) => format!(
+            "waiting to be sent again after {}",
+            count(attempts, "attempt")
+        ),
+    };
+    let text = format!(
+        "{} for {} expired after {waited} ms: {fate} (delivery.timeout.ms)",
+        count(batch.record_count(), "record"),
+        batch.topic_partition(),
+    );
+    Error::new(ErrorKind::Timeout, text)
+}
+
+/// The failure that a partition's answer means, with each guilty record's own reason (B97).
+pub(super) fn rejected(
+    context: &str,
+    code: ErrorCode,
+    answer: &PartitionProduceResponse,
+    record_count: u32,
+) -> BatchFailure {
+    let context = match &answer.error_message {
+        Some(message) => format!("{context}, the broker says {message:?}"),
+        None => context.to_owned(),
+    };
+    let mut record_errors: Vec<(u32, Error)> = answer
+        .record_errors
+        .iter()
+        .filter_map(|error| record_error(&context, code, answer, error))
+        .filter(|(index, _)| *index < record_count)
+        .collect();
+    record_errors.sort_by_key(|(index, _)| *index);
+    record_errors.dedup_by_key(|(index, _)| *index);
+    let error = if record_errors.is_empty() {
+        code.to_error(&context)
+    } else {
+        code.to_error(&format!("{context}, because of other records of its batch"))
+    };
+    BatchFailure {
+        error,
+        record_errors,
+    }
+}
+
+/// With a single guilty record the partition's code is that record's; with several, all that is
+/// known of each is that it is invalid.
+fn record_error(
+    context: &str,
+    code: ErrorCode,
+    answer: &PartitionProduceResponse,
+    error: &RecordError,
+) -> Option<(u32, Error)> {
+    let index = u32::try_from(error.batch_index).ok()?;
+    let context = match &error.message {
+        Some(message) => format!("{context}, because of this record: {message}"),
+        None => format!("{context}, because of this record"),
+    };
+    let code = if answer.record_errors.len() == 1 {
+        code
+    } else {
+        ErrorCode::INVALID_RECORD
+    };
+    Some((index, code.to_error(&context)))
+}
+
+/// A time that equals the batch's largest timestamp says nothing if the batch was sent more than
+/// once: brokers answer a repetition with it on topics that keep the records' own times (R79).
+pub(super) fn log_append_time_ms(batch: &ProducerBatch, answered_ms: i64) -> i64 {
+    if batch.attempts() > 1 && answered_ms == batch.max_timestamp_ms() {
+        -1
+    } else {
+        answered_ms
+    }
+}
+
+fn count(number: u32, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdict_of_sequence_codes_without_idempotence_is_to_fail() {
+        for code in [45, 47, 59, 31, 35, 49, 90] {
+            assert_eq!(Verdict::of(ErrorCode(code), false), Verdict::Fail, "{code}");
+        }
+    }
+
+    #[test]
+    fn verdict_of_every_code_follows_the_table_but_for_sequences_and_fatal_ones() {
+        for code in -2..200 {
+            let verdict = Verdict::of(ErrorCode(code), true);
+            let expected = match code {
+                0 => Verdict::Complete { offset_known: true },
+                46 => Verdict::Complete {
+                    offset_known: false,
+                },
+                45 | 47 | 59 => Verdict::Refused,
+                31 | 35 | 49 | 90 => Verdict::FailAll,
+                _ if ErrorCode(code).is_retriable() => Verdict::Retry,
+                _ => Verdict::Fail,
+            };
+            assert_eq!(verdict, expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! Which sequence a batch carries, and when it may go: (producer id, epoch, next sequence) for
+//! each partition, because that is what brokers check (docs/DESIGN.md, "Sequences").
+//!
+//! Java's counterpart: `TxnPartitionMap`, `TxnPartitionEntry` and half of `TransactionManager`.
+//! Thread: Sender, which owns it. Locks: none.
+//! ```text
+//!            admit (one at a time)       acked
+//!  new ----> FRESH --------------------------------> FLOWING (up to 5)
+//!              ^  \                                 /   ^
+//!              |   `- ended unknown, out of order -'    | acked: the last hole or a later batch
+//!     bump:    |                  |                     |
+//!     nothing  |                  v                     |
+//!     stamped  `------------- STOPPED ------------------'
+//! ```
+//! | event | FRESH | FLOWING | STOPPED at H |
+//! |---|---|---|---|
+//! | `admit` of a new batch | if nothing is unresolved | if fewer than 5 are | once nothing is: bump |
+//! | `admit` of a stamped one | the lowest | the lowest | the lowest |
+//! | acked X | FLOWING | - | FLOWING if X >= H |
+//! | X ended unknown, or refused by sequence | STOPPED at X | STOPPED at X | at max(H, X) |
+//! | X ended, not written | - ; its sequences are used again if it was the last, else STOPPED | as left | at max(H, X) |
+//!
+//! Invariants: unresolved batches ascend in id and in sequence alike; one whose outcome may be
+//! unknown keeps its identity to its end. R06, R07, R14, R15, R23, R24, R30, R37, R38.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::Uuid;
+use crate::producer::batch_id::{BatchId, SlotId};
+use crate::protocol::ErrorCode;
+use crate::record::ProducerState;
+
+/// A producer id with its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+}
+
+/// All partitions' sequences.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences {
+    /// What partitions without a state of their own begin with.
+    identity: Option<Identity>,
+    partitions: BTreeMap<SlotId, Partition>,
+    waiting_for_identity: BTreeSet<SlotId>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    topic_id: Uuid,
+    identity: Identity,
+    next_sequence: i32,
+    phase: Phase,
+    /// Stamped, on the wire or waiting for another attempt.
+    unresolved: BTreeMap<BatchId, Stamped>,
+    last_acked: Option<Acked>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing acknowledged under this identity: whatever comes first would be accepted.
+    Fresh,
+    Flowing,
+    /// From this batch on nobody knows what the broker expects.
+    Stopped {
+        at: BatchId,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stamped {
+    base_sequence: i32,
+    record_count: u32,
+    on_wire: bool,
+    /// At its latest attempt an earlier batch was unresolved, which explains a gap.
+    behind: bool,
+    /// Some attempt has no answer that proves anything.
+    unanswered: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Acked {
+    id: BatchId,
+    next_sequence: i32,
+    last_offset: i64,
+}
+
+/// Whether a batch may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Send(ProducerState),
+    /// Not before something of this partition ends, or a producer id arrives.
+    Wait,
+    /// It waits, but a later batch of the queue that was stamped before has to go first.
+    TryNext,
+    /// It may be in the log of a topic that is gone: it ends, its outcome unknown.
+    EndUnknown,
+}
+
+/// What follows from a code that is about sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SequenceVerdict {
+    /// The same bytes again, later.
+    RetryUnchanged,
+    /// It is in no log, and goes again under a new identity.
+    Restamp { data_loss: bool },
+    /// An earlier attempt may have been appended.
+    EndUnknown,
+    /// Ended before this answer came.
+    Late,
+}
+
+/// How a batch ended without an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Unknown,
+    NotWritten,
+    /// Not written, and refused because of its sequence: the next one would be too.
+    RefusedBySequence,
+}
+
+impl Sequences {
+    /// Whether somebody has to ask the cluster for a producer id.
+    pub(crate) fn needs_identity(&self) -> bool {
+        self.identity.is_none()
+    }
+
+    /// The cluster gave a producer id; returns the partitions that waited for one.
+    pub(crate) fn on_identity(&mut self, identity: Identity) -> BTreeSet<SlotId> {
+        self.identity = Some(identity);
+        std::mem::take(&mut self.waiting_for_identity)
+    }
+
+    /// Whether the batch, the first of its partition's queue that was not passed over, may go,
+    /// and as what. `Send` puts it on the wire.
+    pub(crate) fn admit(&mut self, id: BatchId, topic_id: Uuid, record_count: u32) -> Admission {
+        let Self {
+            identity,
+            partitions,
+            waiting_for_identity,
+        } = self;
+        let partition = match (partitions.entry(id.slot), &*identity) {
+            (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
+            (std::collections::btree_map::Entry::Vacant(entry), Some(identity)) => {
+                entry.insert(Partition::new(*identity, topic_id))
+            }
+            (std::collections::btree_map::Entry::Vacant(_), None) => {
+                waiting_for_identity.insert(id.slot);
+                return Admission::Wait;
+            }
+        };
+        let moved = partition.is_another_topic(topic_id);
+        if moved {
+            // What is certainly in no log may go to the new topic as if it had never been sent.
+            partition
+                .unresolved
+                .retain(|_, other| other.on_wire || other.unanswered);
+        }
+        if let Some(admission) = partition.admit_stamped(id, moved) {
+            return admission;
+        }
+        if partition.unresolved.values().any(|other| !other.on_wire) {
+            return Admission::TryNext;
+        }
+        if moved || matches!(partition.phase, Phase::Stopped { .. }) {
+            if !partition.unresolved.is_empty() {
+                return Admission::Wait;
+            }
+            if !partition.renew(identity) {
+                waiting_for_identity.insert(id.slot);
+                return Admission::Wait;
+            }
+            if moved {
+                partition.topic_id = topic_id;
+                partition.last_acked = None;
+            }
+        }
+        let limit = match partition.phase {
+            Phase::Flowing => MAX_UNRESOLVED,
+            Phase::Fresh | Phase::Stopped { .. } => 1,
+        };
+        if partition.unresolved.len() >= limit {
+            return Admission::Wait;
+        }
+        Admission::Send(partition.stamp(id, record_count))
+    }
+
+    /// The batch, sent as `state`, is in the log. It may have ended before: the answer is still
+    /// evidence. Returns whether the offset shows that the broker lost what it had acknowledged.
+    pub(crate) fn on_acked(
+        &mut self,
+        id: BatchId,
+        state: ProducerState,
+        record_count: u32,
+        base_offset: i64,
+    ) -> bool {
+        let Some(partition) = self.partitions.get_mut(&id.slot) else {
+            return false;
+        };
+        let sent_as = Identity {
+            producer_id: state.producer_id,
+            epoch: state.epoch,
+        };
+        if partition.identity != sent_as {
+            return false;
+        }
+        partition.unresolved.remove(&id);
+        match partition.phase {
+            Phase::Fresh => partition.phase = Phase::Flowing,
+            // Brokers take no batch without the one before it.
+            Phase::Stopped { at } if id >= at => partition.phase = Phase::Flowing,
+            Phase::Flowing | Phase::Stopped { .. } => {}
+        }
+        partition.note_acked(id, state, record_count, base_offset)
+    }
+
+    /// The attempt ended without success and the batch goes back to its queue as it is.
+    /// `proved`: by an answer that proves that this attempt was not appended.
+    pub(crate) fn on_put_back(&mut self, id: BatchId, proved: bool) {
+        if let Some(stamped) = self.stamped(id) {
+            stamped.on_wire = false;
+            stamped.unanswered |= !proved;
+        }
+    }
+
+    /// A broker refused the batch because of its identity or sequence: OUT_OF_ORDER_SEQUENCE_NUMBER,
+    /// UNKNOWN_PRODUCER_ID or INVALID_PRODUCER_EPOCH.
+    pub(crate) fn on_refused(&mut self, id: BatchId, code: ErrorCode) -> SequenceVerdict {
+        let Some(partition) = self.partitions.get_mut(&id.slot) else {
+            return SequenceVerdict::Late;
+        };
+        let hole_before = matches!(partition.phase, Phase::Stopped { at } if at < id);
+        let predecessor = partition.unresolved.range(..id).next().is_some();
+        let Some(stamped) = partition.unresolved.get_mut(&id) else {
+            return SequenceVerdict::Late;
+        };
+        stamped.on_wire = false;
+        if predecessor || (stamped.behind && !hole_before) {
+            return SequenceVerdict::RetryUnchanged;
+        }
+        let stamped = *stamped;
+        partition.unresolved.remove(&id);
+        let flowed = partition.phase == Phase::Flowing;
+        partition.stop(id);
+        if stamped.unanswered {
+            return SequenceVerdict::EndUnknown;
+        }
+        let follows_acked = partition
+            .last_acked
+            .is_some_and(|acked| acked.next_sequence == stamped.base_sequence);
+        let data_loss = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && flowed && follows_acked;
+        SequenceVerdict::Restamp { data_loss }
+    }
+
+    /// The batch ended without an acknowledgement, wherever it was; nothing if it is not stamped.
+    pub(crate) fn on_ended(&mut self, id: BatchId, ending: Ending) {
+        let Some(partition) = self.partitions.get_mut(&id.slot) else {
+            return;
+        };
+        let Some(stamped) = partition.unresolved.remove(&id) else {
+            return;
+        };
+        let was_last = stamped.end() == partition.next_sequence
+            && !matches!(partition.phase, Phase::Stopped { .. });
+        match ending {
+            // Nobody will see these sequences, and none after them are in use.
+            Ending::NotWritten if was_last => partition.next_sequence = stamped.base_sequence,
+            Ending::NotWritten | Ending::Unknown | Ending::RefusedBySequence => partition.stop(id),
+        }
+    }
+
+    fn stamped(&mut self, id: BatchId) -> Option<&mut Stamped> {
+        self.partitions.get_mut(&id.slot)?.unresolved.get_mut(&id)
+    }
+}
+
+impl Partition {
+    fn new(identity: Identity, topic_id: Uuid) -> Self {
+        Self {
+            topic_id,
+            identity,
+            next_sequence: 0,
+            phase: Phase::Fresh,
+            unresolved: BTreeMap::new(),
+            last_acked: None,
+        }
+    }
+
+    /// Whether the topic was deleted and made again since; brokers that tell no ids never say so.
+    fn is_another_topic(&mut self, topic_id: Uuid) -> bool {
+        if self.topic_id.is_zero() {
+            self.topic_id = topic_id;
+        }
+        !topic_id.is_zero() && topic_id != self.topic_id
+    }
+
+    /// The verdict for a batch that carries a sequence already; `None` if it does not (any more).
+    fn admit_stamped(&mut self, id: BatchId, moved: bool) -> Option<Admission> {
+        let is_lowest = self.unresolved.keys().next() == Some(&id);
+        let identity = self.identity;
+        let stamped = self.unresolved.get_mut(&id)?;
+        if moved {
+            self.unresolved.remove(&id);
+            self.stop(id);
+            return Some(Admission::EndUnknown);
+        }
+        if !is_lowest {
+            return Some(Admission::Wait);
+        }
+        stamped.on_wire = true;
+        stamped.behind = false;
+        Some(Admission::Send(stamped.state(identity)))
+    }
+
+    fn stamp(&mut self, id: BatchId, record_count: u32) -> ProducerState {
+        let stamped = Stamped {
+            base_sequence: self.next_sequence,
+            record_count,
+            on_wire: true,
+            behind: !self.unresolved.is_empty(),
+            unanswered: false,
+        };
+        debug_assert!(
+            self.unresolved.keys().next_back() < Some(&id) || matches!(self.phase, Phase::Flowing),
+            "sequences follow the order of batches"
+        );
+        self.next_sequence = stamped.end();
+        self.unresolved.insert(id, stamped);
+        stamped.state(self.identity)
+    }
+
+    /// A new epoch for this partition alone, or a new producer id where there is no higher epoch.
+    /// False: one has to be asked for.
+    fn renew(&mut self, newest: &mut Option<Identity>) -> bool {
+        let used_up = self.identity.epoch == i16::MAX;
+        let next = if used_up {
+            let other = newest.filter(|newest| newest.producer_id != self.identity.producer_id);
+            *newest = other;
+            other
+        } else {
+            Some(Identity {
+                epoch: self.identity.epoch + 1,
+                ..self.identity
+            })
+        };
+        let Some(next) = next else {
+            return false;
+        };
+        self.identity = next;
+        self.next_sequence = 0;
+        self.phase = Phase::Fresh;
+        if let Some(acked) = &mut self.last_acked {
+            acked.next_sequence = -1;
+        }
+        true
+    }
+
+    fn stop(&mut self, id: BatchId) {
+        let at = match self.phase {
+            Phase::Stopped { at } => at.max(id),
+            Phase::Fresh | Phase::Flowing => id,
+        };
+        self.phase = Phase::Stopped { at };
+    }
+
+    fn note_acked(
+        &mut self,
+        id: BatchId,
+        state: ProducerState,
+        record_count: u32,
+        base_offset: i64,
+    ) -> bool {
+        let before = self.last_acked.filter(|acked| acked.id > id);
+        if before.is_some() {
+            return false;
+        }
+        let known = self.last_acked.map_or(-1, |acked| acked.last_offset);
+        let last_offset = if base_offset < 0 {
+            known
+        } else {
+            base_offset + i64::from(record_count) - 1
+        };
+        self.last_acked = Some(Acked {
+            id,
+            next_sequence: advance(state.base_sequence, record_count),
+            last_offset,
+        });
+        (0..=known).contains(&base_offset)
+    }
+}
+
+impl Stamped {
+    fn end(&self) -> i32 {
+        advance(self.base_sequence, self.record_count)
+    }
+
+    fn state(&self, identity: Identity) -> ProducerState {
+        ProducerState {
+            producer_id: identity.producer_id,
+            epoch: identity.epoch,
+            base_sequence: self.base_sequence,
+        }
+    }
+}
+
+/// The sequence after `record_count` records: after 2147483647 comes 0 (B157).
+fn advance(sequence: i32, record_count: u32) -> i32 {
+    let end = (i64::from(sequence) + i64::from(record_count)) & i64::from(i32::MAX);
+    i32::try_from(end).unwrap_or(0)
+}
+
+/// Brokers remember this many batches of a producer in a partition (B159).
+pub(super) const MAX_UNRESOLVED: usize = 5;
+
+#[cfg(test)]
+impl Sequences {
+    /// Begins a partition where its numbers are about to run out.
+    pub(super) fn begin_at(&mut self, slot: SlotId, identity: Identity, next_sequence: i32) {
+        let mut partition = Partition::new(identity, Uuid::ZERO);
+        partition.next_sequence = next_sequence;
+        self.partitions.insert(slot, partition);
+    }
+
+    pub(super) fn unresolved(&self, slot: SlotId) -> usize {
+        self.partitions
+            .get(&slot)
+            .map_or(0, |partition| partition.unresolved.len())
+    }
+}
