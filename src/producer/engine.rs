@@ -331,7 +331,6 @@ fn sender_config(settings: &Settings, client_id: &Arc<str>) -> SenderConfig {
         acks: settings.acks,
         max_request_size: settings.max_request_size,
         request_timeout: settings.request_timeout,
-        delivery_timeout: settings.delivery_timeout,
         retries: settings.retries,
         max_in_flight_per_connection: settings.max_in_flight,
         idempotence: settings.enable_idempotence,
