@@ -50,15 +50,22 @@ fn run(options: &Options) -> Result<bool, String> {
     let tally = Arc::new(Tally::new());
     let started = Instant::now();
     std::thread::scope(|scope| {
-        let with_callbacks = scope.spawn(|| send_with_callbacks(&producer, options, &tally, &run_id));
+        let with_callbacks =
+            scope.spawn(|| send_with_callbacks(&producer, options, &tally, &run_id));
         let with_handles = scope.spawn(|| send_with_handles(&producer, options, &tally, &run_id));
         while !(with_callbacks.is_finished() && with_handles.is_finished()) {
             std::thread::sleep(Duration::from_millis(20));
             tally.show_progress();
         }
         let panicked = |_| "a sending thread panicked".to_owned();
-        with_callbacks.join().map_err(panicked)?.map_err(|e| e.to_string())?;
-        with_handles.join().map_err(panicked)?.map_err(|e| e.to_string())
+        with_callbacks
+            .join()
+            .map_err(panicked)?
+            .map_err(|e| e.to_string())?;
+        with_handles
+            .join()
+            .map_err(panicked)?
+            .map_err(|e| e.to_string())
     })?;
     producer.flush().map_err(|e| e.to_string())?;
     let took = started.elapsed();

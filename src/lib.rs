@@ -1,5 +1,8 @@
 //! A synchronous, thread-based producer for Apache Kafka.
 
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+pub mod __internals;
 mod backoff;
 mod client;
 mod cluster;
