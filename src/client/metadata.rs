@@ -150,6 +150,11 @@ impl Metadata {
         wake_all(wakers);
     }
 
+    #[cfg(test)]
+    pub(super) fn waiter_count(&self) -> usize {
+        self.0.state.lock().waiter_count()
+    }
+
     /// How long until a request is due; zero if it is.
     pub(super) fn time_to_next_update(&self, now: Instant) -> Duration {
         self.0.state.lock().time_to_next_update(now)
@@ -173,6 +178,13 @@ impl Metadata {
         self.0.publish(&state);
         drop(state);
         wake_all(wakers);
+    }
+
+    /// Takes an answer as if a broker had given it.
+    #[cfg(test)]
+    pub(crate) fn answer(&self, response: MetadataResponse, now: Instant) {
+        let ask = self.ask(now);
+        self.update((&ask, 12), response, now, &mut Random::seeded(1));
     }
 
     /// A request failed, or its answer was of no use.

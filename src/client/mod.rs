@@ -9,9 +9,15 @@ mod cluster_connection_states;
 mod host_resolver;
 mod in_flight_requests;
 mod kafka_client;
+#[cfg(test)]
+mod loopback_tests;
 mod metadata;
 mod metadata_state;
 mod metadata_updater;
+#[cfg(test)]
+mod mock_metadata;
+#[cfg(test)]
+mod mock_selector;
 mod network_client;
 mod network_events;
 mod request;

@@ -367,3 +367,7 @@ pub(super) fn correlation_id_of(send_id: u64) -> i32 {
 
 /// The last eight are for authentication, which counts by itself.
 const FIRST_SASL_CORRELATION_ID: i32 = i32::MAX - 7;
+
+#[cfg(test)]
+#[path = "network_client_tests/mod.rs"]
+mod tests;

@@ -69,6 +69,12 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 oldest.correlation_id
             ));
         }
+        if !oldest.is_sent {
+            return Err(format!(
+                "it answered {} before that was written",
+                api_key.name()
+            ));
+        }
         // A broker that does not know the version of ApiVersions answers in version 0 (KIP-511).
         let is_refused = api_key == ApiKey::ApiVersions
             && frame.get(4..6) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes());

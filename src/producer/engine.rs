@@ -68,7 +68,12 @@ impl Engine {
         Ok(engine)
     }
 
-    fn without_thread(settings: &Settings, client_id: Arc<str>, shared: Arc<Shared>) -> Self {
+    /// Everything but the thread.
+    pub(super) fn without_thread(
+        settings: &Settings,
+        client_id: Arc<str>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             shared,
             client_id,
@@ -134,13 +139,12 @@ impl Engine {
             }
             return Err(Self::would_deadlock("close"));
         }
-        if self.has_ended() {
-            return Ok(());
-        }
         let started = self.shared.time.now();
-        log::info!("{}: closing within {timeout:?}", self.client_id);
+        if !self.is_closed() {
+            log::info!("{}: closing within {timeout:?}", self.client_id);
+        }
         self.begin_close();
-        if timeout > Duration::ZERO && self.wait_for_end(timeout) {
+        if (timeout > Duration::ZERO && self.wait_for_end(timeout)) || self.has_ended() {
             return Ok(());
         }
         self.close_by_force(started)

@@ -458,3 +458,7 @@ impl<KS, VS> fmt::Debug for KafkaProducer<KS, VS> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "kafka_producer_tests.rs"]
+mod tests;

@@ -23,6 +23,7 @@ use super::partitioner::partition_for_key;
 use super::send_handle::{RecordSizes, SendHandle};
 use super::serializer::{Field, Output, SerializeContext, SerializeError};
 use crate::client::{MetadataTicket, TopicAwait};
+use crate::cluster::check_topic_name;
 use crate::error::{Error, ErrorKind};
 use crate::record::{Headers, upper_bound};
 use crate::time::deadline;
@@ -284,6 +285,9 @@ impl PendingSend {
         waker: &Waker,
         now: Instant,
     ) -> TopicStep {
+        if let Err(error) = check_topic_name(topic) {
+            return TopicStep::Failed(error);
+        }
         let metadata = &engine.shared.metadata;
         match metadata.await_topic(topic, partition, &mut self.metadata, waker, now) {
             TopicAwait::Ready(cluster) => match cluster.topic(topic) {

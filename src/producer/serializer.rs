@@ -236,13 +236,13 @@ impl<T: ?Sized, S: Serializer<T> + ?Sized> Serializer<T> for Box<S> {
 /// What a key or value may be for a serializer `S`: a value that `S` takes, an `Option` of one, or
 /// [`Null`](super::Null). `How` says which; the compiler finds it.
 ///
-/// It is there for bounds (`V: Field<S, How>`), not to be implemented.
+/// It is there for bounds (`V: Field<S, How>`); there is never a need to implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a key or value that the producer's serializer `{S}` takes",
     note = "the default `BytesSerializer` takes everything that is `AsRef<[u8]>`, an `Option` of \
             it, or `Null`; for other types see `KafkaProducer::with_serializers`"
 )]
-pub trait Field<S: ?Sized, How>: sealed::Sealed<S, How> {
+pub trait Field<S: ?Sized, How> {
     #[doc(hidden)]
     fn serialize_with<'a>(
         &'a self,
@@ -266,14 +266,6 @@ pub struct Always;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Nullable<How>(std::marker::PhantomData<How>);
-
-mod sealed {
-    pub trait Sealed<S: ?Sized, How> {}
-}
-
-impl<S: Serializer<T> + ?Sized, T> sealed::Sealed<S, Direct> for T {}
-impl<S: ?Sized> sealed::Sealed<S, Always> for Null {}
-impl<S: ?Sized, T: Field<S, How>, How> sealed::Sealed<S, Nullable<How>> for Option<T> {}
 
 impl<S: Serializer<T> + ?Sized, T> Field<S, Direct> for T {
     #[inline]

@@ -90,7 +90,7 @@ impl Shared {
     }
 
     /// Nothing can be sent any more; only the first reason counts.
-    pub(crate) fn set_fatal(&self, error: Error) {
+    pub(crate) fn set_fatal(&self, error: &Error) {
         if self.fatal.set(error.clone()).is_ok() {
             log::error!("the producer cannot send any more and can only be closed: {error}");
         }

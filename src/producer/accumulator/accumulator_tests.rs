@@ -258,6 +258,102 @@ fn skipped_partition_is_not_ready_until_it_is_unblocked() {
 }
 
 #[test]
+fn batch_behind_one_that_waits_can_go_first_or_be_taken_out() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _handles: Vec<SendHandle> = (0..3).map(|i| bench.send(0, &[i; 1000])).collect();
+    bench.advance(5);
+    bench.ready();
+    let (mut shown, mut out) = (Vec::new(), Vec::new());
+    let now = bench.clock.now();
+    bench.drainer.drain(
+        NodeId(1),
+        1 << 20,
+        now,
+        &mut |head| {
+            shown.push(head.id.first_record);
+            match head.id.first_record {
+                0 => DrainVerdict::TryNext,
+                _ => DrainVerdict::Send(None),
+            }
+        },
+        &mut out,
+    );
+    assert_eq!(shown, [0, 1]);
+    assert_eq!(out[0].batch.id().first_record, 1);
+    bench.drainer.drain(
+        NodeId(1),
+        1 << 20,
+        now,
+        &mut |_| DrainVerdict::TakeOut,
+        &mut out,
+    );
+    assert!(out[1].is_over && out[1].batch.id().first_record == 0);
+    assert_eq!(bench.ready_nodes(), [1], "there is one more");
+    let admit = &mut |_: &BatchHead<'_>| DrainVerdict::TryNext;
+    bench
+        .drainer
+        .drain(NodeId(1), 1 << 20, now, admit, &mut out);
+    assert_eq!(bench.ready_nodes(), [0; 0], "all passed over is a skip");
+    bench.drainer.unblock(out[1].batch.id().slot, now);
+    assert_eq!(bench.ready_nodes(), [1]);
+}
+
+#[test]
+fn partition_whose_queue_was_emptied_has_one_place_in_its_ring_afterwards() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _first = bench.send(0, b"x");
+    assert_eq!(bench.ready_nodes(), [0; 0], "it lingers");
+    let flush = bench.accumulator.begin_flush();
+    assert_eq!(bench.ready_nodes(), [1]);
+    drop(flush);
+    bench.drainer.abort_all(&mut Vec::new());
+    bench.advance(5);
+    bench.ready();
+    let _later: Vec<SendHandle> = (0..4).map(|i| bench.send(0, &[i; 1000])).collect();
+    bench.advance(5);
+    bench.ready();
+    assert_eq!(
+        bench.drain(1, 1 << 20).len(),
+        1,
+        "one batch of a partition in a request"
+    );
+}
+
+#[test]
+fn drained_for_good_only_when_no_queue_holds_anything() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    assert!(bench.drainer.is_drained_for_good());
+    let _handle = bench.send(0, b"x");
+    bench.accumulator.close();
+    assert!(!bench.drainer.is_drained_for_good());
+    bench.ready();
+    let drained = bench.drain(1, 1 << 20);
+    assert!(bench.drainer.is_drained_for_good());
+    drop(drained);
+}
+
+#[test]
+fn topic_that_vanishes_and_comes_back_larger_keeps_its_slots() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let _handle = bench.send(0, b"x");
+    bench.ready();
+    let known = bench.accumulator.topic("topic").expect("known");
+    bench.cluster = bench.cluster.to_builder().without_topic("topic").build();
+    bench.ready();
+    assert!(bench.accumulator.topic("topic").is_none());
+    bench.cluster = cluster_of(vec![led_by(1, 0), led_by(0, 0)], &bench.cluster);
+    bench.ready();
+    let again = bench.accumulator.topic("topic").expect("it is back");
+    assert_eq!(again.partition_count(), 2);
+    assert!(Arc::ptr_eq(&known.slots[0], &again.slots[0]));
+    assert_eq!(again.available, Some(vec![0]));
+    bench.cluster = cluster_of(vec![led_by(2, 1), led_by(0, 0)], &bench.cluster);
+    bench.ready();
+    let same = bench.accumulator.topic("topic").expect("it is there");
+    assert!(Arc::ptr_eq(&same, &again), "a moved leader changes nothing");
+}
+
+#[test]
 fn retried_batch_waits_for_its_backoff_unless_the_leader_changed() {
     let mut bench = Bench::new(config(), vec![led_by(1, 3)]);
     let _handle = bench.send(0, &[0; 1000]);

@@ -164,12 +164,7 @@ impl Drainer {
             return;
         }
         self.cluster = Arc::clone(cluster);
-        for name in self.accumulator.topic_names() {
-            match cluster.topic(&name) {
-                Some(info) => drop(self.accumulator.learn_topic(info)),
-                None => self.accumulator.forget_topic(&name),
-            }
-        }
+        self.accumulator.learn_cluster(cluster);
         self.rings.clear();
         let known: Vec<SlotId> = self.slots.keys().copied().collect();
         for slot in known {
@@ -388,7 +383,7 @@ impl Drainer {
                 id: head.id(),
                 topic_partition: tp,
                 topic_id,
-                // An open batch may still grow while it is shown: it is sealed under this lock.
+                // Complete: one that is open is sealed under this lock.
                 record_count: head.record_count(),
             };
             match admit(&shown) {

@@ -123,6 +123,17 @@ impl PartitionQueue {
             .push_back(ProducerBatch::new(new, material.chunks, material.callbacks));
     }
 
+    /// Takes the last batch out again if nothing was appended to it; how many that were.
+    pub(super) fn pop_empty(&mut self) -> usize {
+        match self.batches.back() {
+            Some(last) if last.record_count() == 0 => {
+                drop(self.batches.pop_back());
+                1
+            }
+            _ => 0,
+        }
+    }
+
     pub(super) fn last_result(&self) -> Option<&Arc<super::ProduceRequestResult>> {
         self.batches.back().map(ProducerBatch::result)
     }

@@ -18,7 +18,7 @@ use super::callback_slots::{CallbackSlots, GROUP_BYTES};
 use super::flush::{FlushTicket, Outstanding};
 use super::partition_queue::{Fit, Material};
 use super::topic::{Slot, Sticky, Topic};
-use crate::cluster::{TopicInfo, TopicPartition};
+use crate::cluster::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
 use crate::producer::batch_id::SlotId;
@@ -107,6 +107,7 @@ pub(crate) enum Append {
 }
 
 /// Whether the Sender is told at once.
+#[derive(Clone, Copy)]
 enum Wake {
     Now,
     /// Only if it would sleep past the linger of a batch created then.
@@ -173,18 +174,34 @@ impl RecordAccumulator {
         topic
     }
 
-    /// Metadata does not know the topic any more: the next send asks again.
-    pub(super) fn forget_topic(&self, name: &str) {
-        let _growth = self.growth.lock();
-        let mut topics = HashMap::clone(&self.topics.load());
-        if topics.remove(name).is_some() {
+    /// Takes in what a new picture says of every topic there ever was. One that metadata does not
+    /// know any more is forgotten: the next send asks again. What is unchanged costs a look.
+    pub(super) fn learn_cluster(&self, cluster: &Cluster) {
+        let mut growth = self.growth.lock();
+        let known = self.topics.load_full();
+        let mut topics: Option<HashMap<Arc<str>, Arc<Topic>, RandomState>> = None;
+        let names: Vec<Arc<str>> = growth.topics.keys().map(Arc::clone).collect();
+        for name in names {
+            let before = known.get(&name);
+            match cluster.topic(&name) {
+                Some(info) if before.is_some_and(|topic| topic.is_as(info)) => {}
+                Some(info) => {
+                    let topic = Arc::new(growth.topic(info));
+                    topics
+                        .get_or_insert_with(|| HashMap::clone(&known))
+                        .insert(name, topic);
+                }
+                None if before.is_some() => {
+                    topics
+                        .get_or_insert_with(|| HashMap::clone(&known))
+                        .remove(&name);
+                }
+                None => {}
+            }
+        }
+        if let Some(topics) = topics {
             self.topics.store(Arc::new(topics));
         }
-    }
-
-    /// The names of all topics there ever were, in order.
-    pub(super) fn topic_names(&self) -> Vec<Arc<str>> {
-        self.growth.lock().topics.keys().map(Arc::clone).collect()
     }
 
     pub(super) fn slot(&self, id: SlotId) -> Option<Arc<Slot>> {
@@ -289,15 +306,15 @@ impl RecordAccumulator {
             fit = queue.try_append(view, callback, batch_size, &self.pool);
         }
         let Fit::Appended { index, sealed } = fit else {
+            // An empty batch would be one that no broker takes.
+            self.queued_batches
+                .fetch_sub(queue.pop_empty(), Ordering::AcqRel);
             drop(queue);
             self.activate(slot, Wake::Now);
             return Attempt::Done(Append::Failed(too_large_for_pool(self.pool.total())));
         };
         if sticky {
-            let bytes = view.value.map_or(0, <[u8]>::len)
-                + view.key.map_or(0, <[u8]>::len)
-                + RECORD_FRAMING;
-            topic.note_produced(partition, bytes, batch_size, sealed);
+            topic.note_produced(partition, rough_size(view), batch_size, sealed);
         }
         let result = queue.last_result().map(Arc::clone);
         drop(queue);
@@ -466,10 +483,6 @@ impl Growth {
             all.push(Arc::clone(&slot));
             known.slots.push(slot);
         }
-        let led = (0..)
-            .zip(&info.partitions)
-            .filter(|(_, partition)| partition.leader.is_some());
-        let available: Vec<i32> = led.map(|(number, _)| number).collect();
         Topic {
             name: Arc::clone(&info.name),
             slots: known
@@ -478,10 +491,15 @@ impl Growth {
                 .take(info.partitions.len())
                 .map(Arc::clone)
                 .collect(),
-            available: (available.len() < info.partitions.len()).then_some(available),
+            available: Topic::available(info),
             sticky: Arc::clone(&known.sticky),
         }
     }
+}
+
+#[inline]
+fn rough_size(view: &RecordView<'_>) -> usize {
+    view.value.map_or(0, <[u8]>::len) + view.key.map_or(0, <[u8]>::len) + RECORD_FRAMING
 }
 
 fn closed() -> Error {

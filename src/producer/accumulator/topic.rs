@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use super::partition_queue::PartitionQueue;
-use crate::cluster::TopicPartition;
+use crate::cluster::{TopicInfo, TopicPartition};
 use crate::producer::batch_id::SlotId;
 use crate::random::Random;
 use crate::sync::Mutex;
@@ -48,6 +48,24 @@ impl Topic {
 
     pub(crate) fn partition_count(&self) -> i32 {
         i32::try_from(self.slots.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The partitions with a leader, if that is not all of them.
+    pub(super) fn available(info: &TopicInfo) -> Option<Vec<i32>> {
+        if info.partitions.iter().all(|it| it.leader.is_some()) {
+            return None;
+        }
+        let led = (0..).zip(&info.partitions);
+        Some(
+            led.filter(|(_, it)| it.leader.is_some())
+                .map(|(number, _)| number)
+                .collect(),
+        )
+    }
+
+    /// Whether appenders would see no difference.
+    pub(super) fn is_as(&self, info: &TopicInfo) -> bool {
+        self.slots.len() == info.partitions.len() && self.available == Self::available(info)
     }
 
     #[inline]

@@ -118,7 +118,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let error =
                     Error::new(ErrorKind::UnsupportedVersion, text).with_source(why.clone());
                 if self.config.idempotence {
-                    self.shared.set_fatal(error.clone());
+                    self.shared.set_fatal(&error);
                 }
                 self.fail(batch, error.into(), false, now);
             }
@@ -177,7 +177,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let text = attempt_text(&batch, now);
                 let failure = rejected(&text, code, &answer, batch.record_count());
                 if verdict == Verdict::FailAll {
-                    self.shared.set_fatal(failure.error.clone());
+                    self.shared.set_fatal(&failure.error);
                 }
                 self.fail(batch, failure, false, now);
             }
@@ -255,8 +255,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             SequenceVerdict::Restamp { data_loss } => {
                 log::warn!("{}, going on under a new epoch", code.to_error(&context));
                 if data_loss {
-                    let topic = batch.topic_partition().topic.clone();
-                    self.report_data_loss(&topic, sent.index, "it has a gap after them");
+                    let topic = &batch.topic_partition().topic;
+                    self.report_data_loss(topic, sent.index, "it has a gap after them");
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {

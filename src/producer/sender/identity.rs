@@ -81,7 +81,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                      (enable.idempotence): {error}"
                 );
                 let error = Error::new(ErrorKind::UnsupportedVersion, text).with_source(error);
-                self.shared.set_fatal(error);
+                self.shared.set_fatal(&error);
             }
         }
     }
@@ -114,7 +114,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.ask_again_later(now);
             self.abort_queued(&error, now);
         } else {
-            self.shared.set_fatal(error);
+            self.shared.set_fatal(&error);
         }
     }
 

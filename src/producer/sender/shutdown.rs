@@ -82,7 +82,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             .unwrap_or("no message");
         let text = format!("the Sender thread panicked, which is a bug of this library: {words}");
         let error = Error::new(ErrorKind::Internal, text);
-        self.shared.set_fatal(error.clone());
+        self.shared.set_fatal(&error);
         self.shared.begin_close();
         let mut batches = Vec::new();
         let _ = catch_unwind(AssertUnwindSafe(|| self.in_flight.take_all(&mut batches)));

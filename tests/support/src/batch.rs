@@ -43,6 +43,7 @@ pub(crate) struct BatchHeader {
 }
 
 const PREFIX: usize = 12;
+const PREFIX_I32: i32 = 12;
 const MAGIC_AT: usize = 16;
 const ATTRIBUTES_AT: usize = 21;
 const HEADER: usize = 61;
@@ -93,6 +94,10 @@ impl BatchHeader {
         self.attributes & TRANSACTIONAL != 0
     }
 
+    pub(crate) fn has_unknown_codec(&self) -> bool {
+        self.attributes & CODEC > ZSTD
+    }
+
     pub(crate) fn is_compressed(&self) -> bool {
         self.attributes & CODEC != 0
     }
@@ -117,8 +122,12 @@ pub(crate) fn next_batch(records: &[u8]) -> Result<Option<usize>, i16> {
     if *magic > 2 {
         return Err(code::CORRUPT_MESSAGE);
     }
-    let size = usize::try_from(size).map_err(|_| code::CORRUPT_MESSAGE)? + PREFIX;
-    Ok((size <= records.len()).then_some(size))
+    let Some(whole) = size.checked_add(PREFIX_I32) else {
+        // Kafka's int overflows, and the broker has no word for what follows.
+        return Err(code::UNKNOWN_SERVER_ERROR);
+    };
+    let whole = usize::try_from(whole).map_err(|_| code::CORRUPT_MESSAGE)?;
+    Ok((whole <= records.len()).then_some(whole))
 }
 
 /// Whether the first batch, which must be there, has format 2.
@@ -154,7 +163,7 @@ pub(crate) fn check_batch(batch: &[u8], header: &BatchHeader, max: usize) -> Res
     if batch.len() < HEADER || crc32c::crc32c(&batch[ATTRIBUTES_AT..]) != header.crc {
         return Err(code::CORRUPT_MESSAGE);
     }
-    if header.attributes & CODEC > ZSTD {
+    if header.has_unknown_codec() {
         return Err(code::UNKNOWN_SERVER_ERROR);
     }
     let count = header.producer.count;
@@ -232,8 +241,8 @@ fn time_error(
 ) -> Option<String> {
     if !topic.log_append_time && timestamp != -1 {
         let age = now_ms.wrapping_sub(timestamp);
-        let out = age > topic.timestamp_before_max_ms
-            || age.wrapping_neg() > topic.timestamp_after_max_ms;
+        let ahead = topic.timestamp_after_max_ms.unwrap_or(i64::MAX);
+        let out = age > topic.timestamp_before_max_ms || age.wrapping_neg() > ahead;
         return out.then(|| format!("Timestamp {timestamp} is out of range"));
     }
     (header.attributes & LOG_APPEND_TIME != 0)

@@ -42,6 +42,8 @@ pub enum Change {
     StopBroker(i32),
     /// A stopped node is back.
     StartBroker(i32),
+    /// A node closes all its connections and goes on, as when they were idle too long.
+    CloseConnections(i32),
     /// A node refuses new connections, or takes them again.
     RefuseConnections(i32, bool),
     /// A node answers Metadata with what was true at this moment, until thawed.
@@ -229,6 +231,7 @@ impl Cluster {
             }
             Change::StopBroker(node) => self.stop(node),
             Change::StartBroker(node) => self.restart(node),
+            Change::CloseConnections(node) => self.reset_all(node),
             Change::RefuseConnections(node, refuses) => {
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.refuses = refuses;
@@ -341,12 +344,15 @@ impl Cluster {
         self.nodes.get(&node).is_some_and(|node| node.up)
     }
 
-    pub(crate) fn create(&mut self, config: TopicConfig) {
+    pub(crate) fn create(&mut self, mut config: TopicConfig) {
         if self.topics.contains_key(&config.name) {
             return;
         }
         let id = Uuid::from_u64_pair(self.next_random() | 1, self.next_random());
         let (name, partitions) = (config.name.clone(), config.partitions);
+        config
+            .timestamp_after_max_ms
+            .get_or_insert(self.config.versions.timestamp_after_max_ms());
         self.names_by_id.insert(id, name.clone());
         let topic = Topic {
             config,
@@ -383,6 +389,10 @@ impl Cluster {
         };
         stopped.up = false;
         self.elect_where(|partition| partition.leader == Some(node));
+        self.reset_all(node);
+    }
+
+    fn reset_all(&mut self, node: i32) {
         let ids: Vec<ConnId> = self
             .connections
             .iter()

@@ -18,6 +18,7 @@ pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 pub(crate) const INVALID_PRODUCER_EPOCH: i16 = 47;
 pub(crate) const INVALID_TXN_STATE: i16 = 48;
 pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+pub(crate) const UNKNOWN_PRODUCER_ID: i16 = 59;
 pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 pub(crate) const INVALID_RECORD: i16 = 87;
 pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;

@@ -26,8 +26,9 @@ pub struct ClusterConfig {
     pub retention_bytes: Option<usize>,
     /// Events kept by the history; 0 switches it off, for speed.
     pub history_events: usize,
-    /// Refuses also what a real broker takes but no correct producer sends: offset deltas with
-    /// gaps, a wrong largest timestamp, a partition named twice in one request.
+    /// Refuses also what a real broker takes but no correct producer sends: offset deltas with gaps
+    /// and a wrong largest timestamp (INVALID_RECORD), a partition named twice in one request, null
+    /// records, bytes after a request (the connection is closed).
     pub stricter_than_kafka: bool,
     /// Topics that exist from the start.
     pub topics: Vec<TopicConfig>,
@@ -117,8 +118,9 @@ pub struct TopicConfig {
     pub log_append_time: bool,
     /// `message.timestamp.before.max.ms`.
     pub timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`.
-    pub timestamp_after_max_ms: i64,
+    /// `message.timestamp.after.max.ms`. `None` is the broker's own: an hour since Kafka 4.0, no
+    /// limit before.
+    pub timestamp_after_max_ms: Option<i64>,
     /// `cleanup.policy=compact`: every record needs a key.
     pub compacted: bool,
     /// Every use is answered with TOPIC_AUTHORIZATION_FAILED.
@@ -135,7 +137,7 @@ impl TopicConfig {
             min_insync_replicas: 1,
             log_append_time: false,
             timestamp_before_max_ms: i64::MAX,
-            timestamp_after_max_ms: 3_600_000,
+            timestamp_after_max_ms: None,
             compacted: false,
             unauthorized: false,
         }

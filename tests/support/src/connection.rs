@@ -185,7 +185,9 @@ impl Cluster {
 
     fn settle(&mut self, id: ConnId, outcome: Outcome) {
         let now_ms = self.now_ms;
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let connection = self.connections.get_mut(&id);
+        // The request itself may have stopped its node.
+        let Some(connection) = connection.filter(|connection| !connection.closed) else {
             return;
         };
         if outcome.mute {

@@ -1,5 +1,6 @@
 //! What can be made to go wrong, and on which requests.
 
+use crate::cluster::Change;
 use crate::versions::Api;
 
 /// One misbehaviour: where it strikes, what happens, how often. Several may hit one request.
@@ -50,6 +51,12 @@ impl Fault {
     /// Neither handles nor answers the request, nor any later one on its connection.
     pub fn swallow(on: On) -> Self {
         Self::new(on, Effect::Swallow)
+    }
+
+    /// Makes a change when the request has had its effect, before its answer leaves: a leader moves
+    /// in mid-stream at an exact place.
+    pub fn then(on: On, change: Change) -> Self {
+        Self::new(on, Effect::Then(Box::new(change)))
     }
 
     /// Reports a throttle time, and does not read from the connection that long.
@@ -161,6 +168,8 @@ pub enum Effect {
     Garbage(Vec<u8>),
     /// The answer carries another correlation id.
     WrongCorrelationId,
+    /// The cluster changes after the request had its effect.
+    Then(Box<Change>),
 }
 
 /// When a connection breaks.
@@ -190,6 +199,7 @@ pub(crate) struct Strikes {
     pub(crate) throttle_ms: i32,
     pub(crate) garbage: Option<Vec<u8>>,
     pub(crate) wrong_correlation_id: bool,
+    pub(crate) changes: Vec<Change>,
     errors: Vec<(On, ErrorCode)>,
 }
 
@@ -261,6 +271,7 @@ impl Strikes {
             Effect::Throttle(millis) => self.throttle_ms = *millis,
             Effect::Garbage(bytes) => self.garbage = Some(bytes.clone()),
             Effect::WrongCorrelationId => self.wrong_correlation_id = true,
+            Effect::Then(change) => self.changes.push((**change).clone()),
         }
     }
 

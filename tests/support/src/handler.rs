@@ -29,11 +29,15 @@ pub(crate) enum Answer {
     Nothing,
     /// An error that has no answer.
     Close,
+    /// Kafka's handler fails so badly that nothing is ever answered on the connection.
+    Mute,
 }
 
 impl Cluster {
     pub(crate) fn handle(&mut self, connection: ConnId, node: i32, frame: Bytes) -> Outcome {
-        let (head, request) = match wire::read_request(frame, &self.config.versions) {
+        let stricter = self.config.stricter_than_kafka;
+        let read = wire::read_request(frame, &self.config.versions, stricter);
+        let (head, request) = match read {
             Ok(request) => request,
             Err(why) => {
                 self.record(connection, node, What::Refused(why));
@@ -49,7 +53,7 @@ impl Cluster {
             };
             self.record(connection, node, what);
         }
-        let strikes = if self.faults.is_empty() {
+        let mut strikes = if self.faults.is_empty() {
             Strikes::default()
         } else {
             let target = self.target(&head, node, &request);
@@ -80,6 +84,9 @@ impl Cluster {
             }
             Request::InitProducerId(request) => self.init_producer_id(&arrival, &request, &strikes),
         };
+        for change in std::mem::take(&mut strikes.changes) {
+            self.apply(change);
+        }
         outcome(answer, strikes)
     }
 
@@ -132,6 +139,7 @@ fn outcome(answer: Answer, strikes: Strikes) -> Outcome {
         Answer::Bytes(bytes) => outcome.bytes = bytes,
         Answer::Nothing => {}
         Answer::Close => outcome.close = true,
+        Answer::Mute => outcome.mute = true,
     }
     if let Some(garbage) = strikes.garbage {
         let size = u32::try_from(garbage.len()).expect("a test's garbage is small");

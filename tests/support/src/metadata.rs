@@ -33,8 +33,12 @@ impl Cluster {
             Some(topics) if version > 0 || !topics.is_empty() => Some(topics),
             _ => None,
         };
-        if version < 12 && wanted.iter().flatten().any(names_by_id) {
-            return self.invalid_request(arrival, wanted.as_deref().unwrap_or_default());
+        let asked = wanted.as_deref().unwrap_or_default();
+        if version < 12 && asked.iter().any(names_by_id) {
+            return refused(arrival, asked, code::INVALID_REQUEST);
+        }
+        if asked.iter().any(names_nothing) {
+            return refused(arrival, asked, code::UNKNOWN_SERVER_ERROR);
         }
         let (nodes, mut topics) = match frozen {
             Some(view) => {
@@ -81,22 +85,6 @@ impl Cluster {
 
     pub(crate) fn name_of(&self, id: Uuid) -> Option<String> {
         self.names_by_id.get(&id).cloned()
-    }
-
-    fn invalid_request(&self, arrival: &Arrival, topics: &[MetadataRequestTopic]) -> Answer {
-        let refused = |topic: &MetadataRequestTopic| {
-            let name = topic.name.clone().unwrap_or_default();
-            MetadataResponseTopic::default()
-                .with_error_code(code::INVALID_REQUEST)
-                .with_name(Some(name))
-        };
-        let response =
-            MetadataResponse::default().with_topics(topics.iter().map(refused).collect());
-        Answer::Bytes(wire::write_response(
-            &response,
-            arrival.version,
-            arrival.answer_id,
-        ))
     }
 
     fn living_nodes(&self) -> Vec<(i32, String, i32)> {
@@ -170,13 +158,16 @@ impl Cluster {
         let partitions = (0..)
             .zip(&topic.partitions)
             .map(|(index, partition)| self.described_partition(index, partition));
+        // Kafka promises no order (3.9 has that of a hash map), so this is not the expected one.
+        let mut partitions: Vec<_> = partitions.collect();
+        partitions.reverse();
         MetadataResponseTopic::default()
             .with_name(Some(
                 StrBytes::from_string(topic.config.name.clone()).into(),
             ))
             .with_topic_id(topic.id)
             .with_is_internal(topic::is_internal(&topic.config.name))
-            .with_partitions(partitions.collect())
+            .with_partitions(partitions)
     }
 
     fn described_partition(&self, index: i32, partition: &Partition) -> MetadataResponsePartition {
@@ -223,6 +214,26 @@ impl MetadataView {
         };
         wanted.into_iter().map(find).collect()
     }
+}
+
+/// The whole request failed.
+fn refused(arrival: &Arrival, topics: &[MetadataRequestTopic], code: i16) -> Answer {
+    let refused = |topic: &MetadataRequestTopic| {
+        let name = topic.name.clone().unwrap_or_default();
+        MetadataResponseTopic::default()
+            .with_error_code(code)
+            .with_name(Some(name))
+    };
+    let response = MetadataResponse::default().with_topics(topics.iter().map(refused).collect());
+    Answer::Bytes(wire::write_response(
+        &response,
+        arrival.version,
+        arrival.answer_id,
+    ))
+}
+
+fn names_nothing(topic: &MetadataRequestTopic) -> bool {
+    topic.name.is_none() && topic.topic_id.is_nil()
 }
 
 fn names_by_id(topic: &MetadataRequestTopic) -> bool {

@@ -3,6 +3,8 @@
 //! The steps and their order are those of KafkaApis.handleProduceRequest,
 //! ReplicaManager.appendRecords, Partition.appendRecordsToLeader and UnifiedLog.append.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
@@ -57,9 +59,12 @@ struct Terms<'a> {
     strikes: &'a Strikes,
     acks: i16,
     /// The whole request is refused.
-    refused: Option<i16>,
+    refused: Option<Rejection>,
+    /// Who writes transactionally, if they are known.
+    transactional: Option<(i64, i16)>,
     now_ms: i64,
     stricter: bool,
+    refuse_unknown: bool,
     window: usize,
     retention: Option<usize>,
 }
@@ -68,28 +73,45 @@ impl Cluster {
     pub(crate) fn produce(
         &mut self,
         arrival: &Arrival,
-        request: ProduceRequest,
+        mut request: ProduceRequest,
         strikes: &Strikes,
     ) -> Answer {
-        if self.config.stricter_than_kafka && names_twice(&request) {
-            let why = "Produce names a partition twice".to_owned();
+        let repeated = keep_last(&mut request);
+        let empty = request
+            .topic_data
+            .iter()
+            .flat_map(|topic| &topic.partition_data)
+            .any(|partition| partition.records.is_none());
+        if self.config.stricter_than_kafka && (repeated || empty) {
+            let why = "Produce with a partition twice or with null records".to_owned();
             self.record(arrival.connection, arrival.node, What::Refused(why));
             return Answer::Close;
+        }
+        if empty {
+            return Answer::Mute;
         }
         let terms = Terms {
             arrival,
             strikes,
             acks: request.acks,
-            refused: refusal(&request),
+            refused: refusal(&request, arrival.version),
+            transactional: request
+                .transactional_id
+                .as_ref()
+                .and_then(|id| self.transactional_ids.get(id.as_str()).copied()),
             now_ms: self.now_ms,
             stricter: self.config.stricter_than_kafka,
+            refuse_unknown: self.config.versions.refuses_unknown_producers(),
             window: self.config.producer_window,
             retention: self.config.retention_bytes,
         };
-        let topics = request.topic_data.into_iter();
-        let responses: Vec<_> = topics
+        let named = |topic: &TopicProduceData| !topic.partition_data.is_empty();
+        let topics = request.topic_data.into_iter().filter(named);
+        let mut responses: Vec<_> = topics
             .map(|topic| self.produce_topic(topic, &terms))
             .collect();
+        // Kafka answers in the order of a hash map; nobody may count on the order of the request.
+        responses.reverse();
         let failed = responses
             .iter()
             .flat_map(|topic| &topic.partition_responses)
@@ -126,7 +148,12 @@ impl Cluster {
             let seen = self.history.is_on().then(|| batch_of(&partition));
             let produced = match &name {
                 Some(name) => self.produce_partition(name, partition, terms),
-                None => Produced::refused(terms.refused.unwrap_or(code::UNKNOWN_TOPIC_ID)),
+                None => Produced::refused(
+                    terms
+                        .refused
+                        .clone()
+                        .unwrap_or(code::UNKNOWN_TOPIC_ID.into()),
+                ),
             };
             if let Some(header) = seen {
                 let batch = seen_batch(terms.arrival, &shown, index, &header, &produced);
@@ -136,6 +163,7 @@ impl Cluster {
             let answer = self.partition_response(&shown, index, produced, terms.arrival.version);
             response.partition_responses.push(answer);
         }
+        response.partition_responses.reverse();
         if by_id {
             response.with_topic_id(data.topic_id)
         } else {
@@ -155,7 +183,7 @@ impl Cluster {
         }
         let mut produced = match self.admit(name, &data, terms) {
             Ok(records) => self.append(name, data.index, &records, terms),
-            Err(code) => Produced::refused(code),
+            Err(rejection) => Produced::refused(rejection),
         };
         if let Some(ErrorCode::After(code)) = fault {
             produced = Produced {
@@ -172,28 +200,39 @@ impl Cluster {
         name: &str,
         data: &PartitionProduceData,
         terms: &Terms<'_>,
-    ) -> Result<Bytes, i16> {
-        if let Some(code) = terms.refused {
-            return Err(code);
+    ) -> Result<Bytes, Rejection> {
+        if let Some(refused) = &terms.refused {
+            return Err(refused.clone());
         }
         let topic = self.topics.get(name);
         if topic.is_some_and(|topic| topic.config.unauthorized) {
-            return Err(code::TOPIC_AUTHORIZATION_FAILED);
+            return Err(code::TOPIC_AUTHORIZATION_FAILED.into());
         }
         let partition = topic.and_then(|topic| topic.partition(data.index));
         let partition = partition.ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)?;
         let records = data.records.as_ref().ok_or(code::UNKNOWN_SERVER_ERROR)?;
         let length = batch::only_batch(records, terms.arrival.version)?;
         if !matches!(terms.acks, -1..=1) {
-            return Err(code::INVALID_REQUIRED_ACKS);
+            return Err(code::INVALID_REQUIRED_ACKS.into());
         }
         if topic::is_internal(name) {
-            return Err(code::INVALID_TOPIC_EXCEPTION);
+            return Err(code::INVALID_TOPIC_EXCEPTION.into());
         }
         if partition.leader != Some(terms.arrival.node) {
-            return Err(code::NOT_LEADER_OR_FOLLOWER);
+            return Err(code::NOT_LEADER_OR_FOLLOWER.into());
         }
-        Ok(records.slice(..length))
+        let batch = records.slice(..length);
+        let header = BatchHeader::read(&batch);
+        if header.is_transactional() {
+            // Which partitions a transaction has is not built yet: none has any.
+            let writer = (header.producer.producer_id, header.producer.epoch);
+            return Err(if terms.transactional == Some(writer) {
+                code::INVALID_TXN_STATE.into()
+            } else {
+                code::INVALID_PRODUCER_EPOCH.into()
+            });
+        }
+        Ok(batch)
     }
 
     fn append(&mut self, name: &str, index: i32, batch: &Bytes, terms: &Terms<'_>) -> Produced {
@@ -307,10 +346,10 @@ fn append_to(
     terms: &Terms<'_>,
 ) -> Produced {
     if header.is_idempotent() {
-        match partition.producers.check(&header.producer) {
-            Verdict::Next if header.is_transactional() => {
-                return Produced::refused(code::INVALID_TXN_STATE).in_log(partition);
-            }
+        match partition
+            .producers
+            .check(&header.producer, terms.refuse_unknown)
+        {
             Verdict::Next => {}
             // The answer says when the first one came, on topics with CreateTime too.
             Verdict::Duplicate(known) => {
@@ -342,36 +381,54 @@ fn append_to(
     .in_log(partition)
 }
 
-/// Errors in one partition's first bytes that make Kafka refuse the whole request, because it looks
-/// for transactional batches before anything else.
-fn refusal(request: &ProduceRequest) -> Option<i16> {
+/// Errors in one partition's first bytes that make Kafka refuse the whole request: it looks for
+/// transactional batches before anything else, and for old versions at the codec.
+fn refusal(request: &ProduceRequest, version: i16) -> Option<Rejection> {
     let partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
+    let mut unknown_codec = false;
     for records in partitions.filter_map(|partition| partition.records.as_ref()) {
         match batch::next_batch(records) {
-            Ok(Some(_)) => {
-                let is_v2 = batch::is_v2(records);
-                if is_v2 && BatchHeader::read(records).is_transactional() {
-                    return match request.transactional_id {
-                        Some(_) => None,
-                        None => Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-                    };
+            Ok(Some(_)) if batch::is_v2(records) => {
+                let header = BatchHeader::read(records);
+                unknown_codec |= header.has_unknown_codec();
+                if header.is_transactional() && request.transactional_id.is_none() {
+                    return Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.into());
+                }
+                if header.is_transactional() {
+                    break;
                 }
             }
-            Ok(None) => {}
-            Err(code) => return Some(code),
+            Ok(_) => {}
+            Err(code) => {
+                let message = (code == code::CORRUPT_MESSAGE)
+                    .then(|| "Record batch with an impossible size or magic".to_owned());
+                return Some(Rejection {
+                    message,
+                    ..code.into()
+                });
+            }
         }
     }
-    None
+    (version < 7 && unknown_codec).then(|| code::UNKNOWN_SERVER_ERROR.into())
 }
 
-fn names_twice(request: &ProduceRequest) -> bool {
-    let mut seen = std::collections::HashSet::new();
-    request.topic_data.iter().any(|topic| {
-        topic
-            .partition_data
-            .iter()
-            .any(|partition| !seen.insert((&topic.name, topic.topic_id, partition.index)))
-    })
+/// Of a partition named repeatedly only the last counts. Returns whether there was one.
+fn keep_last(request: &mut ProduceRequest) -> bool {
+    let mut seen = HashSet::new();
+    let mut repeated = false;
+    for topic in request.topic_data.iter_mut().rev() {
+        let (name, id) = (topic.name.clone(), topic.topic_id);
+        let mut kept: Vec<_> = std::mem::take(&mut topic.partition_data);
+        kept.reverse();
+        kept.retain(|partition| {
+            let first = seen.insert((name.clone(), id, partition.index));
+            repeated |= !first;
+            first
+        });
+        kept.reverse();
+        topic.partition_data = kept;
+    }
+    repeated
 }
 
 fn batch_of(partition: &PartitionProduceData) -> BatchHeader {

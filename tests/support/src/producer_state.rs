@@ -3,7 +3,8 @@
 //! Kafka's ProducerStateManager, ProducerStateEntry and ProducerAppendInfo for data batches from
 //! clients outside transactions: the last batches per producer (5 in Kafka) recognise repetitions;
 //! anything else must follow the newest sequence, or begin a newer epoch at 0. A producer that is
-//! not known may begin anywhere: its older batches may have been deleted.
+//! not known may begin anywhere, as its older batches may have been deleted; before 2.5 (KIP-360)
+//! that was UNKNOWN_PRODUCER_ID.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -59,10 +60,13 @@ pub(crate) struct ProducerStates {
 }
 
 impl ProducerStates {
-    pub(crate) fn check(&self, batch: &Sequenced) -> Verdict {
+    /// `refuse_unknown`: as brokers before 2.5 do.
+    pub(crate) fn check(&self, batch: &Sequenced, refuse_unknown: bool) -> Verdict {
         let Some(entry) = self.entries.get(&batch.producer_id) else {
             return if batch.epoch < NO_EPOCH {
                 Verdict::Refused(code::INVALID_PRODUCER_EPOCH)
+            } else if refuse_unknown && batch.base_sequence != 0 {
+                Verdict::Refused(code::UNKNOWN_PRODUCER_ID)
             } else {
                 Verdict::Next
             };
@@ -147,7 +151,7 @@ mod tests {
     }
 
     fn append(states: &mut ProducerStates, batch: Sequenced, offset: i64) {
-        assert_eq!(states.check(&batch), Verdict::Next);
+        assert_eq!(states.check(&batch, false), Verdict::Next);
         states.appended(&batch, offset, offset * 10, 5);
     }
 
@@ -163,7 +167,7 @@ mod tests {
     fn check_next_expected_is_taken_and_a_gap_is_not() {
         let mut states = ProducerStates::default();
         append(&mut states, batch(0, 0, 3), 0);
-        assert_eq!(code_of(states.check(&batch(0, 4, 1))), 45);
+        assert_eq!(code_of(states.check(&batch(0, 4, 1), false)), 45);
         append(&mut states, batch(0, 3, 1), 3);
     }
 
@@ -174,39 +178,48 @@ mod tests {
             append(&mut states, batch(0, number * 2, 2), i64::from(number * 2));
         }
         for number in 1..6 {
-            let Verdict::Duplicate(known) = states.check(&batch(0, number * 2, 2)) else {
+            let Verdict::Duplicate(known) = states.check(&batch(0, number * 2, 2), false) else {
                 panic!("batch {number} was not recognised");
             };
             assert_eq!(known.base_offset, i64::from(number * 2));
             assert_eq!(known.timestamp, i64::from(number * 20));
         }
-        assert_eq!(code_of(states.check(&batch(0, 0, 2))), 45);
+        assert_eq!(code_of(states.check(&batch(0, 0, 2), false)), 45);
     }
 
     #[test]
     fn check_same_start_and_another_length_is_out_of_order() {
         let mut states = ProducerStates::default();
         append(&mut states, batch(0, 0, 3), 0);
-        assert_eq!(code_of(states.check(&batch(0, 0, 2))), 45);
+        assert_eq!(code_of(states.check(&batch(0, 0, 2), false)), 45);
     }
 
     #[test]
     fn check_new_epoch_starts_at_zero_and_old_epochs_are_fenced() {
         let mut states = ProducerStates::default();
         append(&mut states, batch(1, 0, 3), 0);
-        assert_eq!(code_of(states.check(&batch(2, 3, 1))), 45);
+        assert_eq!(code_of(states.check(&batch(2, 3, 1), false)), 45);
         append(&mut states, batch(2, 0, 1), 3);
-        assert_eq!(code_of(states.check(&batch(1, 3, 1))), 47);
-        assert_eq!(code_of(states.check(&batch(1, 0, 3))), 47);
+        assert_eq!(code_of(states.check(&batch(1, 3, 1), false)), 47);
+        assert_eq!(code_of(states.check(&batch(1, 0, 3), false)), 47);
     }
 
     #[test]
     fn check_unknown_producer_may_start_anywhere() {
         let mut states = ProducerStates::default();
         append(&mut states, batch(3, 1000, 2), 0);
-        assert_eq!(code_of(states.check(&batch(3, 1001, 2))), 45);
+        assert_eq!(code_of(states.check(&batch(3, 1001, 2), false)), 45);
         states.forget();
         append(&mut states, batch(0, 5, 1), 2);
+    }
+
+    #[test]
+    fn check_unknown_producer_begins_at_zero_before_kip_360() {
+        let mut states = ProducerStates::default();
+        assert_eq!(code_of(states.check(&batch(3, 1, 2), true)), 59);
+        assert_eq!(states.check(&batch(3, 0, 2), true), Verdict::Next);
+        states.appended(&batch(3, 0, 2), 0, 0, 5);
+        assert_eq!(code_of(states.check(&batch(4, 1, 2), true)), 45);
     }
 
     #[test]
@@ -216,10 +229,10 @@ mod tests {
         append(&mut states, batch(0, 0, 1), 2);
         let mut through = ProducerStates::default();
         append(&mut through, batch(0, i32::MAX - 1, 4), 0);
-        assert_eq!(code_of(through.check(&batch(0, 0, 1))), 45);
+        assert_eq!(code_of(through.check(&batch(0, 0, 1), false)), 45);
         append(&mut through, batch(0, 2, 1), 4);
         assert!(matches!(
-            through.check(&batch(0, i32::MAX - 1, 4)),
+            through.check(&batch(0, i32::MAX - 1, 4), false),
             Verdict::Duplicate(_)
         ));
     }
@@ -229,9 +242,9 @@ mod tests {
         let mut states = ProducerStates::default();
         states.appended(&batch(0, 0, 1), 0, 0, 1);
         states.appended(&batch(0, 1, 1), 1, 0, 1);
-        assert_eq!(code_of(states.check(&batch(0, 0, 1))), 45);
+        assert_eq!(code_of(states.check(&batch(0, 0, 1), false)), 45);
         assert!(matches!(
-            states.check(&batch(0, 1, 1)),
+            states.check(&batch(0, 1, 1), false),
             Verdict::Duplicate(_)
         ));
     }

@@ -99,7 +99,9 @@ impl EmbeddedKafka {
             .map_or(0, |listener| listener.port)
     }
 
-    /// Looks at the cluster or changes it; what it then has to say is sent at once.
+    /// Looks at the cluster or changes it; what it then has to say is sent at once. Nodes are
+    /// stopped and started with the methods of this type, which close and open their ports too.
+    /// Not to be called again from inside `f`.
     pub fn with<R>(&self, f: impl FnOnce(&mut Cluster) -> R) -> R {
         let mut cluster = lock(&self.shared.cluster);
         cluster.advance(self.shared.now_ms());

@@ -42,7 +42,8 @@ impl Api {
 /// The version ranges of one release, or made-up ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionProfile {
-    name: &'static str,
+    /// Decides how the broker behaves beyond its versions.
+    release: (u8, u8),
     produce: (i16, i16),
     metadata: (i16, i16),
     api_versions: (i16, i16),
@@ -52,7 +53,7 @@ pub struct VersionProfile {
 impl VersionProfile {
     /// A broker of Kafka 2.1: no flexible version, no topic id, no leader hint.
     pub const KAFKA_21: Self = Self {
-        name: "2.1",
+        release: (2, 1),
         produce: (0, 7),
         metadata: (0, 7),
         api_versions: (0, 2),
@@ -60,7 +61,7 @@ impl VersionProfile {
     };
     /// A broker of Kafka 2.8.
     pub const KAFKA_28: Self = Self {
-        name: "2.8",
+        release: (2, 8),
         produce: (0, 9),
         metadata: (0, 11),
         api_versions: (0, 3),
@@ -68,7 +69,7 @@ impl VersionProfile {
     };
     /// A broker of Kafka 3.9.
     pub const KAFKA_39: Self = Self {
-        name: "3.9",
+        release: (3, 9),
         produce: (0, 11),
         metadata: (0, 12),
         api_versions: (0, 4),
@@ -76,17 +77,16 @@ impl VersionProfile {
     };
     /// A broker of Kafka 4.3.
     pub const KAFKA_43: Self = Self {
-        name: "4.3",
+        release: (4, 3),
         produce: (0, 13),
         metadata: (0, 13),
         api_versions: (0, 4),
         init_producer_id: (0, 5),
     };
 
-    /// The same with another range for one API.
+    /// The same release with another range for one API.
     #[must_use]
     pub fn with(mut self, api: Api, min: i16, max: i16) -> Self {
-        self.name = "custom";
         let range = match api {
             Api::Produce => &mut self.produce,
             Api::Metadata => &mut self.metadata,
@@ -118,8 +118,22 @@ impl VersionProfile {
         }
     }
 
-    /// The release this stands for.
-    pub const fn name(&self) -> &'static str {
-        self.name
+    /// How far in the future a timestamp may lie where a topic does not say.
+    pub(crate) fn timestamp_after_max_ms(&self) -> i64 {
+        if self.release >= (4, 0) {
+            3_600_000
+        } else {
+            i64::MAX
+        }
+    }
+
+    /// Whether a producer that is not known must begin at sequence 0 (until KIP-360).
+    pub(crate) fn refuses_unknown_producers(&self) -> bool {
+        self.release < (2, 5)
+    }
+
+    /// The major and minor number of the release this stands for.
+    pub const fn release(&self) -> (u8, u8) {
+        self.release
     }
 }

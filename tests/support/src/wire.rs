@@ -31,10 +31,12 @@ pub(crate) enum Request {
     InitProducerId(InitProducerIdRequest),
 }
 
-/// Reads a whole frame without its size; the error says why no broker would accept it.
+/// Reads a whole frame without its size; the error says why no broker would accept it. Kafka does
+/// not look at bytes after a request.
 pub(crate) fn read_request(
     mut frame: Bytes,
     versions: &VersionProfile,
+    stricter: bool,
 ) -> Result<(Head, Request), String> {
     let head = read_head(&mut frame, versions)?;
     if head.unknown_version {
@@ -53,7 +55,7 @@ pub(crate) fn read_request(
         }
     };
     let body = body.map_err(|error| format!("{:?} v{version}: {error}", head.api))?;
-    if frame.has_remaining() {
+    if stricter && frame.has_remaining() {
         let left = frame.remaining();
         return Err(format!(
             "{:?} v{version}: {left} bytes after the request",

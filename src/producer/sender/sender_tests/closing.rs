@@ -94,7 +94,7 @@ fn fatal_error_ends_batches_in_every_state_and_close_ends_then() {
     let handles = in_every_state(&mut bench);
     bench
         .shared
-        .set_fatal(Error::new(ErrorKind::ClusterAuthorization, "not allowed"));
+        .set_fatal(&Error::new(ErrorKind::ClusterAuthorization, "not allowed"));
     bench.turn();
     assert!(handles.iter().all(SendHandle::is_done));
     bench.shared.begin_close();
@@ -149,7 +149,7 @@ fn first_fatal_error_stays() {
     for text in ["first", "second"] {
         bench
             .shared
-            .set_fatal(Error::new(ErrorKind::Internal, text));
+            .set_fatal(&Error::new(ErrorKind::Internal, text));
     }
     assert_eq!(
         bench.shared.fatal_error().expect("fatal").to_string(),

@@ -5,6 +5,7 @@ mod delivery;
 mod idempotence;
 mod retrying;
 mod waiting;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +165,7 @@ impl Bench {
         let now = self.clock.now();
         self.shared.metadata.touch(&TOPIC.into(), now);
         let partitions = (0..).zip(leaders).map(|(index, leader)| MetadataPartition {
-            error_code: if *leader > 0 { 0 } else { 5 },
+            error_code: 0,
             index,
             leader_id: if *leader > 0 { *leader } else { -1 },
             leader_epoch,
@@ -187,12 +188,21 @@ impl Bench {
     }
 
     pub(super) fn send_with(&self, partition: i32, callback: Option<Callback>) -> SendHandle {
+        self.send_value(partition, b"value", callback)
+    }
+
+    pub(super) fn send_value(
+        &self,
+        partition: i32,
+        value: &[u8],
+        callback: Option<Callback>,
+    ) -> SendHandle {
         let topic = self.shared.accumulator.topic(TOPIC).expect("it is known");
         let mut record = RecordToAppend {
             partition: Some(partition),
             timestamp_ms: 77,
             key: None,
-            value: Some(b"value"),
+            value: Some(value),
             headers: &[],
             callback,
         };

@@ -68,6 +68,40 @@ fn blocked_partition_does_not_spin_and_is_not_forgotten() {
 }
 
 #[test]
+fn blocked_partition_goes_on_after_whatever_end_of_the_batch_it_waits_for() {
+    for end in ["refused", "expired", "answered late"] {
+        let mut bench = Bench::new(config(), &[1]);
+        let first = bench.send(0);
+        bench.turn();
+        let request = bench.take();
+        bench.client.answer(request, identity(7, 0, 0));
+        bench.turn();
+        bench.turn();
+        let request = bench.take();
+        bench.advance(60_000);
+        let second = bench.send(0);
+        bench.turn();
+        assert!(bench.client.take().is_none(), "the first one is alone");
+        if end == "refused" {
+            bench.refuse(request, 29);
+        } else {
+            bench.advance(60_000);
+            if end == "answered late" {
+                bench.turn();
+                bench.acknowledge(request, 0);
+            }
+        }
+        bench.turn();
+        bench.turn();
+        assert!(first.is_done());
+        let request = bench.client.take().expect(end);
+        bench.acknowledge(request, 1);
+        bench.turn();
+        assert_eq!(offset(&second), Some(1), "{end}");
+    }
+}
+
+#[test]
 fn missing_producer_id_does_not_spin_while_it_is_asked_for() {
     let mut bench = Bench::new(config(), &[1, 2]);
     let _handles = [bench.send(0), bench.send(1)];

@@ -1,8 +1,8 @@
 //! What a batch must be, one right and one wrong for each rule.
 
-use crate::{ClusterConfig, TopicConfig};
+use crate::{ClusterConfig, TopicConfig, VersionProfile};
 
-use super::{Client, NOW, TestBatch, TestRecord, encode_records, put_varint};
+use super::{Client, NOW, TestBatch, TestRecord, encode_records, put_varint, to_partition};
 
 fn code_of(batch: &TestBatch) -> i16 {
     let mut client = Client::simple();
@@ -237,6 +237,15 @@ fn record_timestamp_out_of_range_is_named() {
     assert!(response.error_message.is_some());
     batch.records[1].timestamp_delta = 3_600_000;
     assert_eq!(client.produce(batch.encode()).error_code, 0);
+    let older = ClusterConfig::brokers(1).topic("t", 1);
+    let mut client = Client::new(older.versions(VersionProfile::KAFKA_39));
+    batch.records[1].timestamp_delta = 3_600_001;
+    assert_eq!(
+        client
+            .produce_request(9, &to_partition(0, batch.encode()))
+            .error_code,
+        0
+    );
     let mut topic = TopicConfig::new("t", 1);
     topic.timestamp_before_max_ms = 1000;
     let mut old = TestBatch::of(1);

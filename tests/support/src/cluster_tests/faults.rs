@@ -168,6 +168,32 @@ fn fault_errors_of_metadata_strike_the_topic_and_of_init_the_whole() {
 }
 
 #[test]
+fn fault_then_changes_the_cluster_after_its_request() {
+    let mut client = Client::new(ClusterConfig::brokers(2).topic("t", 1));
+    let moved = Change::MoveLeader("t".to_owned(), 0, Some(2));
+    let fault = Fault::then(On::produce(), moved).after(1);
+    client.cluster.fault(fault);
+    let codes: Vec<i16> = (0..3).map(|_| client.produce(batch()).error_code).collect();
+    assert_eq!(codes, [0, 0, 6]);
+    let stops = Fault::then(On::any(), Change::StopBroker(1));
+    client.cluster.fault(stops);
+    client.send(9, &to_partition(0, batch()));
+    assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
+}
+
+#[test]
+fn closed_connections_can_be_made_anew() {
+    let mut client = Client::simple();
+    client.cluster.fault(Fault::hold(On::produce()));
+    client.send(9, &to_partition(0, batch()));
+    client.cluster.apply(Change::CloseConnections(1));
+    client.cluster.release();
+    assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
+    client.reconnect();
+    assert_eq!(client.produce(batch()).base_offset, 1);
+}
+
+#[test]
 fn faults_combine_and_end() {
     let mut client = Client::simple();
     let on = On::produce().topic("t");

@@ -33,6 +33,13 @@ fn names(response: &MetadataResponse) -> Vec<&str> {
         .collect()
 }
 
+/// The leaders in the order of the partitions, which an answer need not have.
+fn leaders(topic: &MetadataResponseTopic) -> Vec<i32> {
+    let mut partitions = topic.partitions.clone();
+    partitions.sort_by_key(|partition| partition.partition_index);
+    partitions.iter().map(|p| p.leader_id.0).collect()
+}
+
 fn one(client: &mut Client, version: i16, request: &MetadataRequest) -> MetadataResponseTopic {
     let response = client.ask(version, request);
     assert_eq!(response.topics.len(), 1);
@@ -48,8 +55,7 @@ fn metadata_every_version_tells_nodes_and_leaders() {
         let topic = &response.topics[0];
         assert_eq!(topic.error_code, 0);
         assert_eq!(topic.topic_id.is_nil(), version < 10);
-        let leaders: Vec<i32> = topic.partitions.iter().map(|p| p.leader_id.0).collect();
-        assert_eq!(leaders, [1, 2, 3, 1]);
+        assert_eq!(leaders(topic), [1, 2, 3, 1]);
         assert!(topic.partitions.iter().all(|p| p.isr_nodes.len() == 3));
         let epoch = topic.partitions[0].leader_epoch;
         assert_eq!(epoch, if version < 7 { -1 } else { 0 });
@@ -109,6 +115,8 @@ fn metadata_by_id_knows_only_living_ids() {
     let mut named = early;
     named.topics.as_mut().unwrap()[0].name = Some(StrBytes::from_static_str("t").into());
     assert_eq!(one(&mut client, 11, &named).error_code, 42);
+    let neither = by_id(Uuid::nil());
+    assert_eq!(one(&mut client, 12, &neither).error_code, -1);
 }
 
 #[test]
@@ -128,24 +136,23 @@ fn metadata_follows_stopped_nodes_moved_leaders_and_new_partitions() {
     client.cluster.stop_broker(2);
     let response = client.ask(9, &about(&["t"]));
     assert_eq!(response.brokers.len(), 2);
-    let moved = &response.topics[0].partitions[1];
-    assert_eq!((moved.leader_id.0, moved.leader_epoch), (3, 1));
-    assert_eq!(moved.offline_replicas.len(), 1);
+    assert_eq!(leaders(&response.topics[0]), [1, 3]);
+    let mut partitions = response.topics[0].partitions.iter();
+    let moved = partitions.find(|p| p.partition_index == 1).unwrap();
+    assert_eq!((moved.leader_epoch, moved.offline_replicas.len()), (1, 1));
     client.cluster.start_broker(2);
     client.cluster.set_partitions("t", 3);
     client.cluster.move_leader("t", 0, 3);
     let response = client.ask(9, &about(&["t"]));
-    let leaders: Vec<i32> = response.topics[0]
-        .partitions
-        .iter()
-        .map(|partition| partition.leader_id.0)
-        .collect();
-    assert_eq!(leaders, [3, 3, 3]);
+    assert_eq!(leaders(&response.topics[0]), [3, 3, 3]);
     client
         .cluster
         .apply(Change::MoveLeader("t".to_owned(), 0, None));
-    let leaderless = one(&mut client, 9, &about(&["t"])).partitions[0].clone();
-    assert_eq!((leaderless.error_code, leaderless.leader_id.0), (5, -1));
+    let topic = one(&mut client, 9, &about(&["t"]));
+    assert_eq!(leaders(&topic), [-1, 3, 3]);
+    let mut partitions = topic.partitions.iter();
+    let leaderless = partitions.find(|p| p.partition_index == 0).unwrap();
+    assert_eq!(leaderless.error_code, 5);
 }
 
 #[test]

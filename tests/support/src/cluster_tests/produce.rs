@@ -141,29 +141,84 @@ fn produce_transactional_without_id_is_unauthorized() {
     assert_eq!(client.produce_request(9, &request).error_code, 53);
     let id = StrBytes::from_static_str("tx");
     let request = request.with_transactional_id(Some(id.into()));
-    assert_eq!(client.produce_request(9, &request).error_code, 48);
+    assert_eq!(client.produce_request(9, &request).error_code, 47);
 }
 
 #[test]
-fn produce_null_records_and_no_partition_are_answered() {
+fn produce_without_topics_or_partitions_is_answered() {
     let mut client = Client::simple();
-    let mut request = one_record(0);
-    request.topic_data[0].partition_data[0].records = None;
-    assert_eq!(client.produce_request(9, &request).error_code, -1);
     let empty = ProduceRequest::default().with_acks(1);
     assert!(client.ask(9, &empty).responses.is_empty());
+    let mut request = one_record(0);
+    request.topic_data[0].partition_data.clear();
+    assert!(client.ask(9, &request).responses.is_empty());
 }
 
 #[test]
-fn produce_same_partition_twice_closes_unless_exactly_kafka() {
+fn produce_null_records_close_and_exactly_kafka_never_answers() {
+    let mut request = one_record(0);
+    request.topic_data[0].partition_data[0].records = None;
+    let mut client = Client::simple();
+    client.send(9, &request);
+    assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
+    let config = ClusterConfig::brokers(1).topic("t", 1).exactly_kafka();
+    let mut client = Client::new(config);
+    client.send(9, &request);
+    client.send(9, &one_record(0));
+    assert_eq!(client.take(), (Vec::new(), ConnState::Open));
+    assert_eq!(client.cluster.end_offset("t", 0), 0);
+}
+
+#[test]
+fn produce_same_partition_twice_closes_and_exactly_kafka_takes_the_last() {
     let mut twice = one_record(0);
-    let again = twice.topic_data[0].partition_data[0].clone();
+    let mut again = twice.topic_data[0].partition_data[0].clone();
+    again.records = Some(TestBatch::of(3).encode());
     twice.topic_data[0].partition_data.push(again);
     let mut client = Client::simple();
     client.send(9, &twice);
     assert_eq!(client.take().1, ConnState::Closed);
     let config = ClusterConfig::brokers(1).topic("t", 1).exactly_kafka();
-    assert_eq!(Client::new(config).produce_request(9, &twice).error_code, 0);
+    let mut client = Client::new(config);
+    let response = client.ask(9, &twice);
+    assert_eq!(response.responses[0].partition_responses.len(), 1);
+    assert_eq!(client.cluster.end_offset("t", 0), 3);
+}
+
+#[test]
+fn produce_impossible_batch_in_one_partition_refuses_the_whole_request() {
+    let mut request = one_record(0);
+    let mut spoiled = request.topic_data[0].partition_data[0].clone();
+    spoiled.index = 1;
+    let magic = TestBatch {
+        magic: 3,
+        ..TestBatch::of(1)
+    };
+    spoiled.records = Some(magic.encode());
+    request.topic_data[0].partition_data.push(spoiled);
+    let codes = |request: &ProduceRequest, version| -> Vec<i16> {
+        let mut client = Client::simple();
+        let response = client.ask(version, request);
+        let partitions = response.responses[0].partition_responses.iter();
+        partitions
+            .rev()
+            .map(|partition| partition.error_code)
+            .collect()
+    };
+    assert_eq!(codes(&request, 12), [2, 2]);
+    let codec = TestBatch {
+        attributes: 7,
+        ..TestBatch::of(1)
+    };
+    request.topic_data[0].partition_data[1].records = Some(codec.encode());
+    assert_eq!(codes(&request, 12), [0, -1]);
+    assert_eq!(codes(&request, 6), [-1, -1]);
+    let crc = TestBatch {
+        spoil_crc: true,
+        ..TestBatch::of(1)
+    };
+    request.topic_data[0].partition_data[1].records = Some(crc.encode());
+    assert_eq!(codes(&request, 12), [0, 2]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Sequences and epochs end to end; the rules themselves are tested beside `producer_state`.
 
-use crate::{Change, ClusterConfig};
+use crate::{Change, ClusterConfig, VersionProfile};
 
-use super::{Client, TestBatch};
+use super::{Client, TestBatch, to_partition};
 
 fn produce(client: &mut Client, batch: &TestBatch) -> (i16, i64) {
     let response = client.produce(batch.encode());
@@ -68,6 +68,18 @@ fn forgotten_producer_goes_on_and_its_repeat_is_a_duplicate_record() {
 }
 
 #[test]
+fn forgotten_producer_is_unknown_to_an_old_broker() {
+    let config = ClusterConfig::brokers(1).topic("t", 1);
+    let mut client = Client::new(config.versions(VersionProfile::KAFKA_21));
+    client
+        .cluster
+        .apply(Change::ForgetProducers("t".to_owned(), 0));
+    let request = to_partition(0, TestBatch::sequenced(0, 2, 1).encode());
+    let response = client.produce_request(7, &request);
+    assert_eq!((response.error_code, response.log_start_offset), (59, 0));
+}
+
+#[test]
 fn truncated_log_remembers_what_is_left() {
     let mut client = Client::simple();
     for sequence in 0..4 {
@@ -88,7 +100,7 @@ fn truncated_log_remembers_what_is_left() {
 fn partitions_know_their_producers_apart() {
     let mut client = Client::simple();
     assert_eq!(produce(&mut client, &TestBatch::sequenced(5, 0, 1)), (0, 0));
-    let other = super::to_partition(1, TestBatch::sequenced(0, 0, 1).encode());
+    let other = to_partition(1, TestBatch::sequenced(0, 0, 1).encode());
     let response = client.produce_request(12, &other);
     assert_eq!((response.error_code, response.base_offset), (0, 0));
 }

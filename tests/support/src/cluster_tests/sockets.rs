@@ -96,7 +96,9 @@ fn embedded_delayed_and_held_answers_leave_by_themselves_and_on_release() {
     let asking = Builder::new()
         .spawn(move || sender.send(produce_code(&waiting)).unwrap())
         .unwrap();
+    let deadline = kafka.now_ms() + 20_000;
     while kafka.with(|cluster| cluster.end_offset("t", 0)) < 2 {
+        assert!(kafka.now_ms() < deadline, "the request did not arrive");
         std::thread::yield_now();
     }
     assert!(receiver.try_recv().is_err(), "held back");
