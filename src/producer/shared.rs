@@ -97,6 +97,7 @@ impl Shared {
     }
 
     /// Times that a broker was found to lack what it had acknowledged.
+    #[cfg(test)]
     pub(crate) fn data_losses(&self) -> u64 {
         self.data_losses.load(Ordering::Relaxed)
     }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use super::drainer::ReadyCheck;
 use super::*;
 use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::network::Wakeup;
+use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::producer::send_handle::{RecordSizes, SendHandle};
 use crate::random::Random;
@@ -110,7 +112,7 @@ impl Bench {
 
     fn drain(&mut self, node: i32, max_size: usize) -> Vec<Drained> {
         let mut out = Vec::new();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         self.drainer
             .drain(NodeId(node), max_size, self.clock.now(), admit, &mut out);
         out
@@ -210,6 +212,7 @@ fn drain_takes_one_batch_per_partition_up_to_the_request_size() {
         .flat_map(|p| [bench.send(p, &[0; 900]), bench.send(p, &[0; 900])])
         .collect();
     assert_eq!(bench.ready_nodes(), [1, 2]);
+    assert!(bench.drain(9, 1500).is_empty(), "it leads nothing");
     let first = bench.drain(1, 1500);
     assert_eq!(
         first.len(),
@@ -242,7 +245,7 @@ fn skipped_partition_is_not_ready_until_it_is_unblocked() {
         1 << 20,
         bench.clock.now(),
         &mut |head| {
-            if head.topic_partition.partition == 0 {
+            if head.id.slot == SlotId(0) {
                 skipped = Some(head.id.slot);
                 return DrainVerdict::SkipPartition;
             }
@@ -289,7 +292,7 @@ fn batch_behind_one_that_waits_can_go_first_or_be_taken_out() {
     );
     assert!(out[1].is_over && out[1].batch.id().first_record == 0);
     assert_eq!(bench.ready_nodes(), [1], "there is one more");
-    let admit = &mut |_: &BatchHead<'_>| DrainVerdict::TryNext;
+    let admit = &mut |_: &BatchHead| DrainVerdict::TryNext;
     bench
         .drainer
         .drain(NodeId(1), 1 << 20, now, admit, &mut out);

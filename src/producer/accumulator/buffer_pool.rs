@@ -96,6 +96,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
+    #[cfg(test)]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }

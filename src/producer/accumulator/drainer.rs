@@ -17,7 +17,7 @@ use super::schedule::{Schedule, Timer};
 use super::topic::Slot;
 use super::{ProducerBatch, RecordAccumulator};
 use crate::backoff::ExponentialBackoff;
-use crate::cluster::{Cluster, NodeId, TopicPartition, Uuid};
+use crate::cluster::{Cluster, NodeId, Uuid};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::random::Random;
 use crate::record::ProducerState;
@@ -66,9 +66,8 @@ pub(crate) struct ReadyCheck {
 
 /// A batch that would go next, shown to whoever admits it.
 #[derive(Debug)]
-pub(crate) struct BatchHead<'a> {
+pub(crate) struct BatchHead {
     pub(crate) id: BatchId,
-    pub(crate) topic_partition: &'a TopicPartition,
     pub(crate) topic_id: Uuid,
     pub(crate) record_count: u32,
 }
@@ -312,7 +311,7 @@ impl Drainer {
         node: NodeId,
         max_size: usize,
         now: Instant,
-        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+        admit: &mut dyn FnMut(&BatchHead) -> DrainVerdict,
         out: &mut Vec<Drained>,
     ) {
         let Some(mut ring) = self.rings.remove(&node) else {
@@ -353,7 +352,7 @@ impl Drainer {
         &mut self,
         slot: SlotId,
         fits: impl Fn(usize) -> bool,
-        admit: &mut dyn FnMut(&BatchHead<'_>) -> DrainVerdict,
+        admit: &mut dyn FnMut(&BatchHead) -> DrainVerdict,
     ) -> Taken {
         let Some(view) = self.slots.get_mut(&slot) else {
             return Taken::Nothing;
@@ -381,7 +380,6 @@ impl Drainer {
             }
             let shown = BatchHead {
                 id: head.id(),
-                topic_partition: tp,
                 topic_id,
                 // Complete: one that is open is sealed under this lock.
                 record_count: head.record_count(),
@@ -542,10 +540,6 @@ impl Drainer {
                 .all_slots()
                 .iter()
                 .all(|slot| slot.queue.lock().is_empty())
-    }
-
-    pub(crate) fn accumulator(&self) -> &Arc<RecordAccumulator> {
-        &self.accumulator
     }
 }
 

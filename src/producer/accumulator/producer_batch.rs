@@ -41,7 +41,7 @@ pub(crate) struct ProducerBatch {
     leader_epoch: i32,
     encoded: Option<(Option<ProducerState>, Bytes)>,
     /// Counts as outstanding until it is dropped, which is after callbacks and waiters.
-    flush_token: FlushToken,
+    _flush_token: FlushToken,
     ended: bool,
 }
 
@@ -96,7 +96,7 @@ impl ProducerBatch {
             last_attempt: None,
             leader_epoch: -1,
             encoded: None,
-            flush_token: new.flush_token,
+            _flush_token: new.flush_token,
             ended: false,
         }
     }

@@ -280,12 +280,8 @@ impl RecordAccumulator {
             activate = sealed;
             if sealed && sticky {
                 // The batch that is full had its share; this record goes where the next one does.
-                topic.note_produced(
-                    partition,
-                    upper_bound(view.key, view.value, view.headers),
-                    batch_size,
-                    true,
-                );
+                let bytes = upper_bound(view.key, view.value, view.headers);
+                topic.note_produced(partition, bytes, batch_size, true);
             }
             if sealed && sticky && !topic.is_sticky(partition) {
                 drop(queue);
@@ -428,11 +424,6 @@ impl RecordAccumulator {
         Error::new(ErrorKind::BufferExhausted, text)
     }
 
-    /// An upper bound on what a record needs in a batch of its own (B51).
-    pub(crate) fn estimate_upper_bound(record: &RecordToAppend<'_>) -> usize {
-        upper_bound(record.key, record.value, record.headers)
-    }
-
     /// Makes everything appended so far sendable at once.
     pub(crate) fn begin_flush(&self) -> FlushTicket {
         let ticket = self.outstanding.begin_flush();
@@ -453,6 +444,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
+    #[cfg(test)]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }
@@ -484,7 +476,6 @@ impl Growth {
             known.slots.push(slot);
         }
         Topic {
-            name: Arc::clone(&info.name),
             slots: known
                 .slots
                 .iter()

@@ -16,7 +16,6 @@ use crate::sync::Mutex;
 /// choice live on in the next.
 #[derive(Debug)]
 pub(crate) struct Topic {
-    pub(super) name: Arc<str>,
     pub(super) slots: Vec<Arc<Slot>>,
     /// Partitions with a leader, if that is not all of them.
     pub(super) available: Option<Vec<i32>>,
@@ -42,10 +41,6 @@ pub(super) struct Sticky {
 }
 
 impl Topic {
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     pub(crate) fn partition_count(&self) -> i32 {
         i32::try_from(self.slots.len()).unwrap_or(i32::MAX)
     }

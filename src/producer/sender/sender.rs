@@ -183,7 +183,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn send_to(&mut self, node: &Node, now: Instant) -> bool {
         let mut drained = std::mem::take(&mut self.drained);
         let (sequences, idempotence) = (&mut self.sequences, self.config.idempotence);
-        let mut admit = |head: &BatchHead<'_>| admit(sequences, idempotence, head);
+        let mut admit = |head: &BatchHead| admit(sequences, idempotence, head);
         let size = self.config.max_request_size;
         self.drainer
             .drain(node.id, size, now, &mut admit, &mut drained);
@@ -258,7 +258,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 }
 
 /// Joins the accumulator's question to the sequences' answer.
-fn admit(sequences: &mut Sequences, idempotence: bool, head: &BatchHead<'_>) -> DrainVerdict {
+fn admit(sequences: &mut Sequences, idempotence: bool, head: &BatchHead) -> DrainVerdict {
     if !idempotence {
         return DrainVerdict::Send(None);
     }

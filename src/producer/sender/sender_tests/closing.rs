@@ -132,7 +132,7 @@ fn panic_of_the_sender_ends_batches_in_every_state_and_refuses_later_ones() {
 
 #[test]
 fn panic_in_the_middle_of_sending_ends_what_was_just_taken_out() {
-    let mut bench = Bench::new(plain(), &[1]);
+    let bench = Bench::new(plain(), &[1]);
     bench.client.answer_by(|_| panic!("on purpose"));
     let handles = [bench.send(0), bench.send(0)];
     bench.sender.run();
@@ -180,4 +180,40 @@ fn record_sent_by_a_callback_of_a_forced_close_is_refused() {
     assert!(bench.sender.is_done());
     assert_eq!(failed(&handle).0, ErrorKind::Aborted);
     assert_eq!(bench.shared.accumulator.incomplete_batches(), 0);
+}
+
+#[test]
+fn close_while_a_new_producer_id_is_needed_is_graceful_or_forced_all_the_same() {
+    for forced in [false, true] {
+        let mut bench = Bench::new(config(), &[1]);
+        bench.give_identity(7, i16::MAX);
+        let handle = bench.send(0);
+        bench.turn();
+        let request = bench.take();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.next_attempt();
+        bench.turn();
+        let request = bench.take();
+        assert!(matches!(request.body, ApiRequest::InitProducerId(_)));
+        if forced {
+            bench.shared.force_close();
+            bench.sender.run();
+            assert_eq!(
+                failed(&handle),
+                (ErrorKind::Aborted, Persistence::NotWritten)
+            );
+            continue;
+        }
+        bench.shared.begin_close();
+        bench.client.answer(request, identity(8, 0, 0));
+        bench.client.answer_by(|request| match request {
+            ApiRequest::Produce(request) => Some(Outcome::Response(ApiResponse::Produce(
+                response_to(request, |partition| partition.base_offset = 1),
+            ))),
+            _ => None,
+        });
+        bench.sender.run();
+        assert_eq!(offset(&handle), Some(1));
+    }
 }

@@ -480,9 +480,11 @@ fn cluster_authorization_lost_is_fatal_and_ends_everything() {
     bench.turn();
     let mut requests = [bench.take(), bench.take()];
     requests.sort_by_key(|request| request.node);
-    let [first, _unanswered] = requests;
+    let [first, unanswered] = requests;
     bench.refuse(first, 31);
     bench.turn();
+    bench.turn();
+    bench.acknowledge(unanswered, 4);
     bench.turn();
     assert_eq!(
         failed(&handles[0]),

@@ -323,3 +323,53 @@ fn memory_of_an_expired_batch_stays_taken_while_a_socket_may_read_it() {
     drop(request);
     assert_eq!(bench.shared.accumulator.available_memory(), before);
 }
+
+#[test]
+fn batches_of_several_partitions_expire_together() {
+    let mut bench = Bench::new(plain(), &[1, 2, 0]);
+    let handles = [bench.send(0), bench.send(1), bench.send(2)];
+    bench.client.make_unready(2, Duration::MAX);
+    bench.turn();
+    let _unanswered = bench.take();
+    bench.advance(120_000);
+    bench.turn();
+    assert_eq!(
+        handles.each_ref().map(|handle| failed(handle).1),
+        [
+            Persistence::Unknown,
+            Persistence::NotWritten,
+            Persistence::NotWritten
+        ]
+    );
+}
+
+#[test]
+fn callback_of_an_expired_batch_can_send_and_that_goes_out() {
+    let mut bench = Bench::new(plain(), &[1]);
+    bench.client.make_unready(1, Duration::MAX);
+    let accumulator = Arc::clone(&bench.shared.accumulator);
+    let callback = Callback::once(move |_| {
+        let topic = accumulator.topic(TOPIC).expect("known");
+        let mut record = RecordToAppend {
+            partition: Some(0),
+            timestamp_ms: 1,
+            key: None,
+            value: None,
+            headers: &[],
+            callback: None,
+        };
+        let append =
+            accumulator.try_append(&topic, &mut record, &mut MemoryTicket::default(), None);
+        assert!(matches!(append, Append::Appended { .. }));
+    });
+    let handle = bench.send_with(0, Some(callback));
+    bench.turn();
+    bench.advance(120_000);
+    bench.client.make_ready(1);
+    bench.turn();
+    assert_eq!(failed(&handle).0, ErrorKind::Timeout);
+    let request = bench.take();
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(bench.shared.accumulator.incomplete_batches(), 0);
+}

@@ -16,6 +16,7 @@ const RECORDS: u64 = 60;
 struct Travelling {
     request: Option<Request>,
     node: i32,
+    topic_id: Uuid,
     batches: Vec<(i32, u64, ProducerState)>,
     expires: std::time::Instant,
 }
@@ -27,6 +28,9 @@ struct Whole {
     bench: Bench,
     random: Random,
     partitions: Vec<MockPartition>,
+    topic_id: Uuid,
+    /// Partitions of the topic as it was before it was deleted and made again.
+    deleted: Vec<MockPartition>,
     leaders: Vec<i32>,
     leader_epoch: i32,
     travelling: Vec<Travelling>,
@@ -49,7 +53,9 @@ impl Whole {
             seed,
             bench: Bench::new(config, &leaders),
             random,
-            partitions: (0..PARTITIONS).map(|_| MockPartition::default()).collect(),
+            partitions: empty_partitions(),
+            topic_id: TOPIC_ID,
+            deleted: Vec::new(),
             leaders,
             leader_epoch: 1,
             travelling: Vec::new(),
@@ -134,6 +140,7 @@ impl Whole {
             .collect();
         self.travelling.push(Travelling {
             node: request.node.0,
+            topic_id: produce(&request).topics[0].topic_id,
             request: Some(request),
             batches,
             expires: self.bench.clock.now() + Duration::from_secs(30),
@@ -174,10 +181,8 @@ impl Whole {
             .batches
             .iter()
             .map(|(partition, number, state)| {
-                (
-                    *partition,
-                    self.append(travelling.node, *partition, *number, *state),
-                )
+                let to = (travelling.node, travelling.topic_id, *partition);
+                (*partition, self.append(to, *number, *state))
             })
             .collect();
         let Some(request) = travelling.request else {
@@ -196,12 +201,14 @@ impl Whole {
 
     fn append(
         &mut self,
-        node: i32,
-        partition: i32,
+        (node, topic_id, partition): (i32, Uuid, i32),
         number: u64,
         state: ProducerState,
     ) -> Result<i64, i16> {
         let index = usize::try_from(partition).expect("not negative");
+        if topic_id != self.topic_id {
+            return Err(100);
+        }
         if self.leaders[index] != node {
             return Err(6);
         }
@@ -222,10 +229,16 @@ impl Whole {
             self.leaders[any] = one_of_three(&mut self.random);
             self.leader_epoch += 1;
         }
+        if self.seed % 2 == 0 && self.chance(4) {
+            self.topic_id.0[0] += 1;
+            self.leader_epoch = 0;
+            self.deleted.append(&mut self.partitions);
+            self.partitions = empty_partitions();
+        }
         let now = self.bench.clock.now();
         if self.bench.shared.metadata.is_update_requested(now) && !self.chance(700) {
             let leaders = self.leaders.clone();
-            self.bench.learn(TOPIC_ID, &leaders, self.leader_epoch);
+            self.bench.learn(self.topic_id, &leaders, self.leader_epoch);
         }
         for node in 1..=3 {
             if self.chance(10) {
@@ -246,14 +259,21 @@ impl Whole {
         let outcomes = self.outcomes.lock().expect("no panic");
         assert_eq!(outcomes.len() as u64, self.sent, "seed {seed}: some hang");
         let mut places: BTreeMap<u64, i64> = BTreeMap::new();
-        for partition in &self.partitions {
+        let mut written = 0;
+        for partition in self.partitions.iter().chain(&self.deleted) {
             let log = &partition.log;
             assert!(
                 log.windows(2).all(|pair| pair[0] < pair[1]),
                 "seed {seed}: repeated or reordered: {log:?}"
             );
+            written += log.len();
             places.extend(log.iter().copied().zip(0..));
         }
+        assert_eq!(
+            places.len(),
+            written,
+            "seed {seed}: a batch moved to the topic's successor"
+        );
         for (number, outcome) in outcomes.iter() {
             let place = places.get(number).copied();
             match outcome {
@@ -267,6 +287,10 @@ impl Whole {
         assert_eq!(self.bench.shared.data_losses(), 0, "seed {seed}");
         assert_eq!(self.bench.shared.accumulator.available_memory(), 1 << 20);
     }
+}
+
+fn empty_partitions() -> Vec<MockPartition> {
+    (0..PARTITIONS).map(|_| MockPartition::default()).collect()
 }
 
 fn one_of_three(random: &mut Random) -> i32 {
