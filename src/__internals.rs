@@ -109,7 +109,7 @@ impl Drain {
     /// One turn of a Sender without a network; returns how many batches went.
     pub fn turn(&mut self) -> usize {
         let now = self.time.now();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         for node in self.drainer.ready(&self.cluster, now).nodes {
             self.drainer
                 .drain(node, usize::MAX, now, admit, &mut self.drained);

@@ -109,7 +109,7 @@ impl Bench {
         let (cluster, now) = (self.shared.metadata.cluster(), self.shared.time.now());
         self.drainer.ready(&cluster, now);
         let mut out = Vec::new();
-        let admit = &mut |_: &BatchHead<'_>| DrainVerdict::Send(None);
+        let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
         self.drainer.drain(NodeId(1), 1 << 20, now, admit, &mut out);
         out.into_iter().map(|drained| drained.batch).collect()
     }

@@ -25,7 +25,7 @@ use super::serializer::{Field, Output, SerializeContext, SerializeError};
 use crate::client::{MetadataTicket, TopicAwait};
 use crate::cluster::check_topic_name;
 use crate::error::{Error, ErrorKind};
-use crate::record::{Headers, upper_bound};
+use crate::record::{Headers, is_within, upper_bound};
 use crate::time::deadline;
 
 /// A record and what became of it so far.
@@ -180,9 +180,11 @@ fn append(
         return Step::Failed(error);
     }
     let headers = facts.headers.as_slice();
-    let size = upper_bound(key, value, headers);
-    if size > engine.most_record_bytes {
-        return Step::Failed(engine.too_large(size));
+    if !is_within((key, value, headers), engine.most_record_bytes) {
+        let size = upper_bound(key, value, headers);
+        if size > engine.most_record_bytes {
+            return Step::Failed(engine.too_large(size));
+        }
     }
     let partition = match (facts.partition, key) {
         (None, Some(key)) if !engine.ignore_keys => {
@@ -213,7 +215,7 @@ fn append(
         }
         Append::Blocked => {
             *callback = record.callback;
-            Step::NeedsMemory(size)
+            Step::NeedsMemory(upper_bound(key, value, headers))
         }
         Append::UnknownPartition => {
             *callback = record.callback;

@@ -271,6 +271,7 @@ impl BufferPool {
         line.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
+    #[cold]
     fn leave(&self, ticket: u64) {
         let mut woken = Vec::new();
         {
@@ -292,6 +293,7 @@ impl BufferPool {
 
 impl MemoryTicket {
     /// Gives back the place in the line, or what came of it.
+    #[inline]
     pub(crate) fn release(&mut self) {
         if let Some((ticket, pool)) = self.place.take() {
             pool.leave(ticket);
@@ -300,6 +302,7 @@ impl MemoryTicket {
 }
 
 impl Drop for MemoryTicket {
+    #[inline]
     fn drop(&mut self) {
         self.release();
     }
