@@ -56,7 +56,7 @@ impl Accumulator {
         };
         let time = Time::default();
         let wakeup = Wakeup::new(None);
-        let random = Random::seeded(1);
+        let random = Random::from_entropy();
         let accumulator = RecordAccumulator::new(config, time.clone(), random, wakeup);
         let topic = topic(partitions);
         accumulator.learn_topic(&topic);
@@ -74,7 +74,7 @@ impl Accumulator {
         &self,
         partition: Option<i32>,
         (key, value): (Option<&[u8]>, Option<&[u8]>),
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> bool {
         let mut record = RecordToAppend {
             partition,
@@ -96,7 +96,7 @@ impl Accumulator {
     #[must_use]
     pub fn drain(&self) -> Drain {
         Drain {
-            drainer: Drainer::new(Arc::clone(&self.accumulator), Random::seeded(2)),
+            drainer: Drainer::new(Arc::clone(&self.accumulator), Random::from_entropy()),
             cluster: Arc::clone(&self.cluster),
             time: self.time.clone(),
             drained: Vec::new(),

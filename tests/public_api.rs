@@ -81,7 +81,7 @@ struct Service {
 impl Service {
     fn publish(&self, id: u32) -> Result<SendHandle, Error> {
         let record = ProducerRecord::new("orders", Order { id }).key("customer");
-        Ok(self.orders.send(record)?)
+        self.orders.send(record).map_err(SendError::into_error)
     }
 
     fn log(&self, line: &str) -> Result<(), Box<dyn std::error::Error>> {

@@ -156,17 +156,19 @@ impl ClusterConnectionStates {
             .map(|(node, _)| *node)
     }
 
-    /// Takes what a node's name means: all addresses of the first one's family, where the one
-    /// tried last is not tried again first if there are others (B31).
+    /// Takes what a node's name means: all addresses, those of the first one's family first, where
+    /// the one tried last is not tried again first if there are others (B31). The other family is
+    /// not left out, as in Java, because `localhost` is `::1` first on most systems, and brokers
+    /// often listen on IPv4 only; Java's runtime prefers IPv4.
     pub(super) fn resolved(&mut self, node: NodeId, addresses: Vec<SocketAddr>) {
         let Some(it) = self.nodes.get_mut(&node) else {
             return;
         };
         let is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
-        it.addresses = addresses
+        let (first_family, other_family): (Vec<_>, Vec<_>) = addresses
             .into_iter()
-            .filter(|address| address.is_ipv4() == is_v4)
-            .collect();
+            .partition(|address| address.is_ipv4() == is_v4);
+        it.addresses = first_family.into_iter().chain(other_family).collect();
         let first = it.addresses.front().map(SocketAddr::ip);
         if it.addresses.len() > 1 && first == it.last_address {
             it.addresses.rotate_left(1);

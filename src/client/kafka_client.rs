@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::{ClientRequest, ClientResponse};
-use crate::cluster::{Node, NodeId};
+use crate::cluster::Node;
 
 /// Sends requests to nodes and brings back exactly one response for each, tagged by the asker.
 pub(crate) trait KafkaClient<T> {
@@ -27,10 +27,4 @@ pub(crate) trait KafkaClient<T> {
 
     /// The usable node with the fewest requests in flight; begins no connection.
     fn least_loaded_node(&mut self, now: Instant) -> Option<Node>;
-
-    /// Closes the connection; its requests come back as disconnected.
-    fn disconnect(&mut self, node: NodeId, now: Instant);
-
-    /// Requests without a response yet, the client's own left out.
-    fn in_flight_request_count(&self) -> usize;
 }

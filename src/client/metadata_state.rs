@@ -17,11 +17,12 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::MetadataConfig;
+use super::topic_interest::{Interest, NO_EPOCH};
 use crate::backoff::ExponentialBackoff;
-use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
+use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::{LeaderHint, MetadataPartition, MetadataResponse, MetadataTopic};
+use crate::protocol::messages::{LeaderHint, MetadataResponse, MetadataTopic};
 use crate::random::Random;
 use crate::time::deadline;
 
@@ -62,20 +63,6 @@ pub(super) struct MetadataState {
     backoff_after_equivalent: Duration,
     /// Why the last connection or request failed, until an answer comes.
     last_failure: Option<Error>,
-}
-
-/// A topic of interest.
-#[derive(Debug)]
-struct Interest {
-    expires: Instant,
-    /// No answer has named it yet.
-    is_new: bool,
-    id: Uuid,
-    /// The highest leader epoch seen of each partition; -1 is none. Outlives the topic's absence
-    /// from the picture.
-    epochs: Vec<i32>,
-    /// What the last answer that named it said, and which answer that was.
-    error: Option<(ErrorCode, u64)>,
 }
 
 /// Names one wait.
@@ -266,14 +253,8 @@ impl MetadataState {
             interest.expires = expires;
             return false;
         }
-        let interest = Interest {
-            expires,
-            is_new: true,
-            id: Uuid::ZERO,
-            epochs: Vec::new(),
-            error: None,
-        };
-        self.topics.insert(Arc::clone(topic), interest);
+        self.topics
+            .insert(Arc::clone(topic), Interest::new(expires));
         self.needs_new_topics = true;
         self.new_topics_version += 1;
         self.equivalent_answers = 0;
@@ -398,71 +379,20 @@ impl MetadataState {
     fn take_topic(
         &mut self,
         name: &Arc<str>,
-        topic: &MetadataTopic,
+        answer: &MetadataTopic,
         old: Option<Arc<TopicInfo>>,
         trusts_epochs: bool,
     ) -> Option<Arc<TopicInfo>> {
-        let code = ErrorCode(topic.error_code);
         let update_version = self.update_version;
         let interest = self.topics.get_mut(name)?;
-        let was_new = std::mem::replace(&mut interest.is_new, false);
-        interest.error = (!code.is_none()).then_some((code, update_version));
-        if !code.is_none() {
-            log::warn!(
-                "metadata of topic {name}: {} ({})",
-                code.name(),
-                code.message()
-            );
-            if code.refreshes_metadata() {
-                self.request_full();
-            }
-            // A topic does not cease to exist because it has no leader for a while (librdkafka 2.10.0).
-            let is_passing = code.is_retriable() && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            return old.filter(|_| is_passing);
-        }
-        let is_another = !topic.topic_id.is_zero() && interest.id != topic.topic_id;
-        if is_another {
-            interest.epochs.clear();
-            interest.id = topic.topic_id;
-        }
-        let mut tells_news = is_another || was_new || !trusts_epochs;
-        let count = topic.partitions.len();
-        let mut partitions = vec![NO_LEADER; count];
-        let mut is_stale = false;
-        interest.epochs.resize(count, NO_EPOCH);
-        for partition in &topic.partitions {
-            let index = usize::try_from(partition.index).unwrap_or(usize::MAX);
-            let (Some(place), Some(epoch)) =
-                (partitions.get_mut(index), interest.epochs.get_mut(index))
-            else {
-                log::warn!(
-                    "topic {name} of {count} partitions has a partition {}",
-                    partition.index
-                );
-                continue;
-            };
-            let cached = old
-                .as_ref()
-                .filter(|_| !is_another)
-                .and_then(|old| old.partitions.get(index).copied());
-            let (taken, is_news) = take_partition(partition, cached, epoch, trusts_epochs);
-            *place = taken;
-            tells_news |= is_news;
-            is_stale |= ErrorCode(partition.error_code).refreshes_metadata();
-        }
-        if tells_news {
+        let taken = interest.take(name, answer, old, (update_version, trusts_epochs));
+        if taken.tells_news {
             self.equivalent_answers = 0;
         }
-        if is_stale {
+        if taken.is_stale {
             self.request_full();
         }
-        (count > 0).then(|| {
-            Arc::new(TopicInfo {
-                name: Arc::clone(name),
-                id: topic.topic_id,
-                partitions,
-            })
-        })
+        taken.topic
     }
 
     /// Waited-for topics are in use; others go when their time has come, epochs and all (B16).
@@ -627,53 +557,6 @@ impl MetadataState {
     }
 }
 
-fn take_partition(
-    partition: &MetadataPartition,
-    cached: Option<PartitionInfo>,
-    seen: &mut i32,
-    trusts_epochs: bool,
-) -> (PartitionInfo, bool) {
-    let leader = (partition.leader_id >= 0).then_some(NodeId(partition.leader_id));
-    let epoch = partition.leader_epoch;
-    if !trusts_epochs {
-        *seen = NO_EPOCH;
-        let leader_epoch = NO_EPOCH;
-        return (
-            PartitionInfo {
-                leader,
-                leader_epoch,
-            },
-            true,
-        );
-    }
-    if epoch < 0 {
-        // Leaderless: what was seen is remembered all the same.
-        let leader_epoch = *seen;
-        let taken = PartitionInfo {
-            leader,
-            leader_epoch,
-        };
-        return (taken, cached != Some(taken));
-    }
-    if epoch < *seen {
-        let leader_epoch = *seen;
-        let unknown = PartitionInfo {
-            leader: None,
-            leader_epoch,
-        };
-        return (cached.unwrap_or(unknown), false);
-    }
-    let is_news = epoch > *seen;
-    *seen = epoch;
-    (
-        PartitionInfo {
-            leader,
-            leader_epoch: epoch,
-        },
-        is_news,
-    )
-}
-
 /// The same topic, unless it has a leader that is not a node of the picture.
 fn with_leaders_among(nodes: &BTreeSet<NodeId>, topic: Arc<TopicInfo>) -> Arc<TopicInfo> {
     let is_gone = |partition: &PartitionInfo| {
@@ -700,11 +583,6 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
 
 /// From this version of Metadata on an epoch in an answer is the leader's, not a guess.
 const EPOCHS_ARE_RELIABLE: i16 = 9;
-const NO_EPOCH: i32 = -1;
-const NO_LEADER: PartitionInfo = PartitionInfo {
-    leader: None,
-    leader_epoch: NO_EPOCH,
-};
 
 #[cfg(test)]
 #[path = "metadata_tests.rs"]

@@ -6,7 +6,9 @@ use std::task::Wake;
 
 use super::*;
 use crate::client::{Metadata, MetadataTicket, TopicAwait};
+use crate::cluster::Uuid;
 use crate::network::Wakeup;
+use crate::protocol::messages::MetadataPartition;
 use crate::time::{MockTime, Time};
 
 const LATEST: i16 = 13;
@@ -345,7 +347,7 @@ fn new_topic_does_not_wait_for_the_backoff_of_others() {
 #[test]
 fn age_makes_a_full_request_due() {
     let fixture = Fixture::using(vec![topic("a", 1, &[(1, 1)])]);
-    let keeps = fixture.metadata.cluster().topic("a").unwrap().name.clone();
+    let keeps = Arc::clone(&fixture.metadata.cluster().topic("a").unwrap().name);
     fixture.time.advance(Duration::from_secs(299));
     fixture.metadata.touch(&keeps, fixture.now());
     assert!(fixture.wait() <= Duration::from_secs(1) && !fixture.wait().is_zero());
@@ -592,6 +594,31 @@ fn older_epoch_is_not_taken_after_the_topic_was_missing_for_a_while() {
     assert_eq!(fixture.leader("t", 0), Some((None, 10)));
     fixture.take(vec![topic("t", 1, &[(2, 10)])]);
     assert_eq!(fixture.leader("t", 0), Some((Some(2), 10)));
+}
+
+#[test]
+fn topic_without_an_id_that_was_missing_begins_with_any_epoch() {
+    let fixture = Fixture::using(vec![topic("t", 0, &[(1, 10)])]);
+    fixture.take(vec![topic("t", 0, &[(2, 9)])]);
+    assert_eq!(
+        fixture.leader("t", 0),
+        Some((Some(1), 10)),
+        "it was never missing"
+    );
+    fixture.take(vec![failed("t", 3)]);
+    fixture.take(vec![topic("t", 0, &[(2, 0)])]);
+    assert_eq!(fixture.leader("t", 0), Some((Some(2), 0)));
+}
+
+#[test]
+fn touch_during_a_request_is_not_met_by_its_answer() {
+    let fixture = Fixture::started();
+    fixture.wait_for("a", &mut MetadataTicket::default());
+    let ask = fixture.ask();
+    fixture.metadata.touch(&Arc::from("b"), fixture.now());
+    fixture.take_for(&ask, LATEST, vec![topic("a", 1, &[(1, 1)])]);
+    assert!(fixture.wait() <= Duration::from_millis(120));
+    assert_eq!(fixture.asked(), ["b"]);
 }
 
 #[test]

@@ -175,7 +175,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         };
         self.updater.is_in_flight = true;
         self.dispatch(&body, dispatch, now);
-        Duration::MAX
+        // Nodes were not ready while this was due, and are now: whoever polls has to look again.
+        Duration::ZERO
     }
 
     /// The node to ask what any node can be asked (B27): one that is ready, the fewest requests
@@ -244,6 +245,12 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             self.metadata.update(ask, response, now, &mut self.random);
             self.updater.attempts_since = None;
             let cluster = self.metadata.cluster();
+            log::debug!(
+                "metadata {} of cluster {}: {} brokers",
+                cluster.version(),
+                cluster.cluster_id().map_or("(no id)", |id| &**id),
+                cluster.nodes().len()
+            );
             self.states
                 .forget(|node| node.0 < 0 || cluster.node(node).is_some());
         }

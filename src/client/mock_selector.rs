@@ -27,7 +27,6 @@ pub(super) struct SeenRequest {
 
 #[derive(Debug)]
 pub(super) struct MockChannel {
-    pub(super) address: SocketAddr,
     pub(super) is_connected: bool,
     writing: Option<u64>,
     /// Not answered yet, the oldest first.
@@ -126,7 +125,6 @@ impl Selectable for MockSelector {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no route"));
         }
         let channel = MockChannel {
-            address,
             is_connected: false,
             writing: None,
             unanswered: Vec::new(),

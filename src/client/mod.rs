@@ -21,6 +21,7 @@ mod mock_selector;
 mod network_client;
 mod network_events;
 mod request;
+mod topic_interest;
 
 pub(crate) use self::bootstrap::parse_bootstrap;
 pub(crate) use self::host_resolver::HostResolver;

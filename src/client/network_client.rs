@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::api_versions::ApiVersions;
-use super::cluster_connection_states::{ClusterConnectionStates, ConnectionState};
+use super::cluster_connection_states::ClusterConnectionStates;
 use super::host_resolver::{Addresses, Lookup};
 use super::in_flight_requests::{InFlightRequest, InFlightRequests};
 use super::metadata_state::MetadataAsk;
@@ -336,22 +336,6 @@ impl<S: Selectable, T> KafkaClient<T> for NetworkClient<S, T> {
 
     fn least_loaded_node(&mut self, now: Instant) -> Option<Node> {
         self.choose_node(now).map(|(node, _)| node)
-    }
-
-    fn disconnect(&mut self, node: NodeId, now: Instant) {
-        if self.states.state(node) == ConnectionState::Disconnected {
-            return;
-        }
-        let message = format!(
-            "the connection to {} was closed here",
-            self.states.address(node)
-        );
-        self.close_connection(node, &Error::new(ErrorKind::Network, message), now);
-    }
-
-    fn in_flight_request_count(&self) -> usize {
-        let users = |request: &&InFlightRequest<Asker<T>>| matches!(request.asker, Asker::User(_));
-        self.in_flight.iter().filter(users).count() + self.done.len()
     }
 }
 

@@ -154,6 +154,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 continue;
             }
             let error = self.disconnect_error(&disconnected);
+            let is_idle = self.states.state(node) == ConnectionState::Ready
+                && self.in_flight.count(node) == 0;
             match disconnected.state {
                 // Not a sign of anything.
                 ChannelState::Expired => {
@@ -161,7 +163,13 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                     self.connection_ended(node, &error, disconnected.send_begun, now);
                 }
                 ChannelState::NotConnected | ChannelState::Garbage | ChannelState::Connected => {
-                    log::warn!("{error}");
+                    // Brokers end connections that are idle, or when they restart.
+                    let level = if is_idle {
+                        log::Level::Info
+                    } else {
+                        log::Level::Warn
+                    };
+                    log::log!(level, "{error}");
                     self.connection_ended(node, &error, disconnected.send_begun, now);
                     self.handle_server_disconnect(error, now);
                 }

@@ -116,6 +116,7 @@ impl ClusterBuilder {
         self
     }
 
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn without_topic(mut self, name: &str) -> Self {
         self.0.topics.remove(name);

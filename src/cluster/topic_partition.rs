@@ -10,15 +10,6 @@ pub(crate) struct TopicPartition {
     pub(crate) partition: i32,
 }
 
-impl TopicPartition {
-    pub(crate) fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
-        Self {
-            topic: topic.into(),
-            partition,
-        }
-    }
-}
-
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)

@@ -13,8 +13,10 @@ mod selector;
 mod send;
 mod transport;
 
+#[cfg(test)]
+pub(crate) use self::selectable::Received;
 pub(crate) use self::selectable::{
-    ChannelState, Disconnected, NetworkSend, PollOutcome, Received, Selectable, Wakeup,
+    ChannelState, Disconnected, NetworkSend, PollOutcome, Selectable, Wakeup,
 };
 pub(crate) use self::selector::{Selector, SelectorConfig};
 pub(crate) use self::send::Send;

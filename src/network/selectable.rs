@@ -177,6 +177,7 @@ impl Wakeup {
     }
 
     /// How many times the operating system was asked to wake the poller.
+    #[cfg(test)]
     pub(crate) fn writes(&self) -> u64 {
         self.0.writes.load(Ordering::Relaxed)
     }

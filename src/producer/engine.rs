@@ -214,7 +214,7 @@ impl Engine {
 /// The last face is gone: what was accepted still goes out, for at most `delivery.timeout.ms`.
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.thread_id.is_none() || self.has_ended_or_is_own() {
+        if self.thread_id.is_none() {
             return;
         }
         self.begin_close();
@@ -235,12 +235,6 @@ impl Drop for Engine {
             // It says itself what went wrong.
             let _ = self.close_by_force(self.shared.time.now());
         }
-    }
-}
-
-impl Engine {
-    fn has_ended_or_is_own(&self) -> bool {
-        !self.must_not_wait() && self.has_ended()
     }
 }
 

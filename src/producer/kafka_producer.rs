@@ -134,10 +134,10 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
-    pub fn send_with_callback<'t, K, V, M, N>(
+    pub fn send_with_callback<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: impl Into<Callback>,
+        callback: impl Into<Callback<'c>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -168,10 +168,10 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_send_with_callback<'t, K, V, M, N>(
+    pub fn try_send_with_callback<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: impl Into<Callback>,
+        callback: impl Into<Callback<'c>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -184,7 +184,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn send_or_wait<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -204,7 +204,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn send_or_give_up<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -229,11 +229,11 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     #[inline]
-    fn draft<'r, 't, K, V>(
+    fn draft<'r, 't, 'c, K, V>(
         &'r self,
         record: &'r ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
-    ) -> Draft<'r, 't, K, V, KS, VS> {
+        callback: Option<Callback<'c>>,
+    ) -> Draft<'r, 't, 'c, K, V, KS, VS> {
         Draft {
             record,
             serializers: &self.serializers,
@@ -246,7 +246,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     #[cold]
     fn wait<K, V, M, N>(
         &self,
-        draft: &mut Draft<'_, '_, K, V, KS, VS>,
+        draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
         mut step: Step,
     ) -> Result<SendHandle, Error>
     where
@@ -254,14 +254,14 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         V: Field<VS, N>,
     {
         if self.engine.must_not_wait() {
-            return self
-                .try_again(draft, step)
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Timeout | ErrorKind::BufferExhausted => {
-                        Engine::would_deadlock("send").with_source(error)
-                    }
-                    _ => error,
-                });
+            let would_wait = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
+            return self.try_again(draft, step).map_err(|error| {
+                if would_wait(error.kind()) {
+                    Engine::would_deadlock("send").with_source(error)
+                } else {
+                    error
+                }
+            });
         }
         let engine = &*self.engine;
         let time = &engine.shared.time;
@@ -271,15 +271,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let waker = parker.waker();
         loop {
             let now = time.now();
-            if let Step::NeedsTopic = step {
-                match pending.poll_topic(engine, target, &waker, now) {
-                    TopicStep::Known => {
-                        step = draft.step(engine, &mut pending.memory, Some(&waker))
-                    }
-                    TopicStep::Pending => {}
+            let known = match step {
+                Step::NeedsTopic => match pending.poll_topic(engine, target, &waker, now) {
+                    TopicStep::Known => true,
+                    TopicStep::Pending => false,
                     TopicStep::Failed(error) => return Err(error),
-                }
-            } else {
+                },
+                Step::NeedsMemory(_) | Step::Accepted(_) | Step::Failed(_) => true,
+            };
+            if known {
                 step = draft.step(engine, &mut pending.memory, Some(&waker));
             }
             match step {
@@ -288,6 +288,8 @@ impl<KS, VS> KafkaProducer<KS, VS> {
                 Step::NeedsTopic | Step::NeedsMemory(_) if now >= pending.until => {
                     return Err(pending.timed_out(engine, &step, target, now));
                 }
+                // The topic was forgotten in the moment that it became known: nobody would wake us.
+                Step::NeedsTopic if known => {}
                 Step::NeedsTopic | Step::NeedsMemory(_) => {
                     parker.park_until(time, Some(pending.until));
                 }
@@ -299,7 +301,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     #[cold]
     fn try_again<K, V, M, N>(
         &self,
-        draft: &mut Draft<'_, '_, K, V, KS, VS>,
+        draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
         mut step: Step,
     ) -> Result<SendHandle, Error>
     where

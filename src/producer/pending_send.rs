@@ -29,12 +29,12 @@ use crate::record::{Headers, is_within, upper_bound};
 use crate::time::deadline;
 
 /// A record and what became of it so far.
-pub(super) struct Draft<'r, 't, K, V, KS, VS> {
+pub(super) struct Draft<'r, 't, 'c, K, V, KS, VS> {
     pub(super) record: &'r ProducerRecord<'t, K, V>,
     pub(super) serializers: &'r (KS, VS),
     /// Key and value, once they are bytes.
     pub(super) serialized: Option<Serialized<'r>>,
-    pub(super) callback: Option<Callback>,
+    pub(super) callback: Option<Callback<'c>>,
 }
 
 /// A key and a value as bytes.
@@ -55,7 +55,7 @@ pub(super) enum Step {
     NeedsMemory(usize),
 }
 
-impl<'r, K, V, KS, VS> Draft<'r, '_, K, V, KS, VS> {
+impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
     /// Goes as far as it can without waiting. Without a waker it takes no place in the line.
     #[inline]
     pub(super) fn step<M, N>(
@@ -169,10 +169,11 @@ fn serialization_failed(context: &SerializeContext<'_>, error: SerializeError) -
 }
 
 /// Partition, size, timestamp, and into the batch.
+#[inline]
 fn append(
     engine: &Engine,
     topic: &Topic,
-    (facts, (key, value), callback): (&Facts<'_>, Bytes<'_>, &mut Option<Callback>),
+    (facts, (key, value), callback): (&Facts<'_>, Bytes<'_>, &mut Option<Callback<'_>>),
     memory: &mut MemoryTicket,
     waker: Option<&Waker>,
 ) -> Step {
@@ -290,6 +291,8 @@ impl PendingSend {
         if let Err(error) = check_topic_name(topic) {
             return TopicStep::Failed(error);
         }
+        // Whoever waits for metadata should not hold up who waits for room.
+        self.memory.release();
         let metadata = &engine.shared.metadata;
         match metadata.await_topic(topic, partition, &mut self.metadata, waker, now) {
             TopicAwait::Ready(cluster) => match cluster.topic(topic) {

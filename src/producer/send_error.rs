@@ -49,17 +49,16 @@ impl<'t, K, V> SendError<'t, K, V> {
         self.0.record
     }
 
+    /// Gives only why, and drops the record: for `map_err(SendError::into_error)`.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        self.0.error
+    }
+
     /// Gives both.
     #[must_use]
     pub fn into_parts(self) -> (Error, ProducerRecord<'t, K, V>) {
         (self.0.error, self.0.record)
-    }
-}
-
-/// Drops the record: for callers who only pass on why.
-impl<K, V> From<SendError<'_, K, V>> for Error {
-    fn from(refused: SendError<'_, K, V>) -> Self {
-        refused.0.error
     }
 }
 

@@ -233,10 +233,6 @@ impl ErrorCode {
         self.entry().proof
     }
 
-    pub(crate) fn kind(self) -> ErrorKind {
-        self.entry().kind
-    }
-
     /// The error: what was tried, what the broker said.
     pub(crate) fn to_error(self, context: &str) -> Error {
         let entry = self.entry();

@@ -8,6 +8,12 @@ pub(crate) mod messages;
 mod wire;
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "drawn values are small"
+)]
 mod oracle_tests;
 
 pub(crate) use self::api_key::{ApiKey, VersionRange};

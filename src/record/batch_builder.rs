@@ -78,7 +78,7 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
     }
 
     /// The framing of the record as the next of this batch; knows its size.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn framing(&self, record: &RecordView<'_>) -> Framing {
         Framing::new(record, self.timestamp_delta(record), self.record_count)
     }

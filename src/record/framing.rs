@@ -30,7 +30,7 @@ const SPACE: usize = 64;
 
 impl Framing {
     /// The framing of a record that stands at `index` of its batch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(record: &RecordView<'_>, timestamp_delta: i64, index: u32) -> Self {
         let mut bytes = [0; SPACE];
         let mut key_size = -1;

@@ -11,6 +11,6 @@ mod varint;
 
 pub(crate) use self::batch_builder::{BatchBuilder, RecordView};
 pub(crate) use self::batch_header::{BATCH_OVERHEAD, BatchHeader, ProducerState};
-pub(crate) use self::batch_reader::{BatchReader, ReadRecord};
+pub(crate) use self::batch_reader::BatchReader;
 pub use self::headers::{Header, Headers};
 pub(crate) use self::size::{is_within, upper_bound};

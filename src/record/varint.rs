@@ -26,7 +26,7 @@ pub(super) fn varint_size(value: i64) -> usize {
 
 #[inline]
 pub(super) fn zig_zag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
+    u64::from_ne_bytes(((value << 1) ^ (value >> 63)).to_ne_bytes())
 }
 
 /// What [`put_varint`] wrote, read back byte by byte; `None` if it has more than ten.
@@ -36,7 +36,8 @@ pub(super) fn read_varint(mut next: impl FnMut() -> Option<u8>) -> Option<i64> {
         let byte = next()?;
         bits |= u64::from(byte & 0x7F).checked_shl(shift)?;
         if byte & 0x80 == 0 {
-            return Some((bits >> 1).cast_signed() ^ -((bits & 1).cast_signed()));
+            let signed = |bits: u64| i64::from_ne_bytes(bits.to_ne_bytes());
+            return Some(signed(bits >> 1) ^ -signed(bits & 1));
         }
     }
     None

@@ -117,12 +117,12 @@ impl Fixture {
         }
     }
 
-    fn produce(&mut self, node: i32, tag: u32) {
+    fn produce(&mut self, node: i32, tag: u32, timeout: Duration) {
         let request = ClientRequest {
             node: NodeId(node),
             body: ApiRequest::Produce(ProduceRequest::default()),
             expects_response: true,
-            timeout: SETUP,
+            timeout,
             versions: VersionRange::ALL,
             tag,
         };
@@ -138,7 +138,7 @@ fn complaint_about(behaviour: Behaviour, expected: &str) -> String {
     let start = fixture.time.now();
     fixture.poll_until(expected, |fixture| fixture.complaint().contains(expected));
     let took = fixture.time.now() - start;
-    assert!(took < SETUP * 2 + Duration::from_secs(5), "{took:?}");
+    assert!(took < SETUP * 2 + Duration::from_secs(15), "{took:?}");
     let complaint = fixture.complaint();
     for part in [peer.address.as_str(), "bootstrap.servers", "max.block.ms"] {
         assert!(complaint.contains(part), "{complaint}");
@@ -230,7 +230,7 @@ fn bootstrap_finds_the_one_living_broker_among_misbehaving_ones() {
     let mut fixture = Fixture::new(&servers, None);
     fixture.poll_until("metadata", Fixture::is_known);
     fixture.connect(1);
-    fixture.produce(1, 4);
+    fixture.produce(1, 4, PATIENCE);
     fixture.poll_until("a response", |fixture| !fixture.out.is_empty());
     assert!(matches!(fixture.out[0].outcome, Outcome::Response(_)));
 }
@@ -244,8 +244,8 @@ fn node_that_falls_silent_times_out_and_the_other_does_not_suffer() {
     fixture.poll_until("metadata", Fixture::is_known);
     fixture.connect(1);
     fixture.connect(2);
-    fixture.produce(2, 20);
-    fixture.produce(1, 10);
+    fixture.produce(2, 20, Duration::from_secs(1));
+    fixture.produce(1, 10, PATIENCE);
     fixture.poll_until("both", |fixture| fixture.out.len() == 2);
     let tags: Vec<u32> = fixture.out.iter().map(|response| response.tag).collect();
     assert_eq!(tags, [10, 20]);

@@ -74,14 +74,8 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        for connection in self
-            .shared
-            .connections
-            .lock()
-            .unwrap()
-            .take()
-            .unwrap_or_default()
-        {
+        let connections = self.shared.connections.lock().unwrap().take();
+        for connection in connections.into_iter().flatten() {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
         // Ends the accept; the thread sees that the peer is gone.

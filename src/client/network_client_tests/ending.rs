@@ -50,22 +50,6 @@ fn response_that_came_before_the_end_counts() {
 }
 
 #[test]
-fn disconnect_from_our_side_answers_at_the_next_poll() {
-    let mut harness = Harness::up("10.0.0.9:9092");
-    harness.produce(1, 1);
-    harness.poll(Duration::ZERO);
-    let now = harness.now();
-    harness.client.disconnect(NodeId(1), now);
-    assert!(!harness.client.selector.channels.contains_key(&NodeId(1)));
-    assert_eq!(harness.client.in_flight_request_count(), 1);
-    harness.client.disconnect(NodeId(1), now);
-    harness.client.disconnect(NodeId(77), now);
-    harness.poll(Duration::from_secs(60));
-    assert_eq!(outcomes(&mut harness), [(1, true)]);
-    assert!(!harness.is_ready(1), "it backs off");
-}
-
-#[test]
 fn disconnect_asks_for_metadata_and_forgets_versions() {
     let mut harness = Harness::up("10.0.0.9:9092");
     harness
@@ -134,7 +118,7 @@ fn broken_by(frame: impl Fn(i32) -> Vec<u8>) -> String {
 fn response_with_a_wrong_correlation_id_ends_the_connection() {
     let text = broken_by(|id| {
         let mut frame = (id + 1).to_be_bytes().to_vec();
-        frame.extend(super::produce(12, 0));
+        frame.extend(produce(12, 0));
         frame
     });
     assert!(text.contains("correlation id"), "{text}");
@@ -144,7 +128,7 @@ fn response_with_a_wrong_correlation_id_ends_the_connection() {
 fn response_that_is_cut_off_or_garbage_ends_the_connection() {
     let text = broken_by(|id| {
         let mut frame = id.to_be_bytes().to_vec();
-        let body = super::produce(12, 0);
+        let body = produce(12, 0);
         frame.extend(&body[..body.len() - 3]);
         frame
     });

@@ -19,6 +19,18 @@ fn poll_with_nothing_to_do_waits_for_the_next_refresh() {
 }
 
 #[test]
+fn poll_that_sends_the_metadata_request_does_not_keep_those_waiting_who_were_held_back_by_it() {
+    let mut harness = Harness::up("10.0.0.9:9092");
+    harness.metadata.request_update();
+    harness.time.advance(Duration::from_secs(1));
+    assert!(!harness.is_ready(1), "metadata goes first");
+    let before = harness.now();
+    harness.poll(Duration::from_secs(60));
+    assert_eq!(harness.now(), before);
+    assert!(harness.is_ready(1));
+}
+
+#[test]
 fn poll_in_every_state_of_a_connection_waits() {
     let mut harness = Harness::new("kafka:9092");
     harness.script.lock().unwrap().is_held = true;

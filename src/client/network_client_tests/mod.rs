@@ -28,13 +28,15 @@ const API_VERSIONS: i16 = 18;
 /// What a broker says of itself.
 const VERSIONS: [(i16, i16, i16); 4] = [(0, 3, 12), (3, 0, 12), (18, 0, 4), (22, 0, 5)];
 
+/// Name, error, leader and epoch of each partition.
+type TopicPicture = (&'static str, i16, Vec<(i32, i32)>);
+
 /// The cluster as its brokers tell it.
 #[derive(Debug, Clone, Default)]
 struct Picture {
     /// `(id, port)`; all are on 10.0.0.id.
     brokers: Vec<(i32, u16)>,
-    /// `(name, error, leader and epoch of each partition)`.
-    topics: Vec<(&'static str, i16, Vec<(i32, i32)>)>,
+    topics: Vec<TopicPicture>,
     error_code: i16,
 }
 
@@ -46,6 +48,21 @@ struct Harness {
     out: Vec<ClientResponse<u32>>,
     picture: Picture,
     versions: Vec<(i16, i16, i16)>,
+}
+
+impl NetworkClient<MockSelector, u32> {
+    /// Requests without a response yet, the client's own left out.
+    fn in_flight_request_count(&self) -> usize {
+        let users =
+            |request: &&InFlightRequest<Asker<u32>>| matches!(request.asker, Asker::User(_));
+        self.in_flight.iter().filter(users).count() + self.done.len()
+    }
+
+    /// Ends a connection from this side.
+    fn disconnect(&mut self, node: NodeId, now: Instant) {
+        let error = Error::new(ErrorKind::Network, "closed by the test");
+        self.close_connection(node, &error, now);
+    }
 }
 
 fn config(time: Time) -> NetworkClientConfig {

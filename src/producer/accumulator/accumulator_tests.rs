@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::drainer::ReadyCheck;
 use super::*;
-use crate::cluster::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
+use crate::cluster::{Cluster, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::network::Wakeup;
 use crate::producer::batch_id::SlotId;
@@ -78,7 +78,12 @@ impl Bench {
         }
     }
 
-    fn append(&self, partition: Option<i32>, value: &[u8], callback: Option<Callback>) -> Append {
+    fn append(
+        &self,
+        partition: Option<i32>,
+        value: &[u8],
+        callback: Option<Callback<'_>>,
+    ) -> Append {
         let topic = self.accumulator.topic("topic").expect("it is known");
         let mut record = RecordToAppend {
             partition,
@@ -637,4 +642,30 @@ fn panicking_callback_harms_no_other() {
         .batch
         .complete(acked(0));
     assert_eq!(called.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn handle_that_is_polled_and_dropped_leaves_no_waiter_and_a_swapped_waker_is_honoured() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    let (mut first, second) = (bench.send(0, b"x"), bench.send(0, b"y"));
+    let (old, new) = (counted(), counted());
+    let mut second = Some(second);
+    for waker in [&old.1, &new.1] {
+        let cx = &mut std::task::Context::from_waker(waker);
+        assert!(std::pin::Pin::new(&mut first).poll(cx).is_pending());
+        if let Some(second) = &mut second {
+            assert!(std::pin::Pin::new(second).poll(cx).is_pending());
+        }
+    }
+    bench.advance(5);
+    bench.ready();
+    let batch = bench.drain(1, 1 << 20).pop().expect("a batch").batch;
+    let result = Arc::clone(batch.result());
+    assert_eq!(result.waiter_count(), 2);
+    second.take();
+    assert_eq!(result.waiter_count(), 1);
+    batch.complete(acked(0));
+    let woken = |counter: &Arc<Counter>| counter.0.load(Ordering::Relaxed);
+    assert_eq!((woken(&old.0), woken(&new.0)), (0, 1));
+    assert!(first.is_done());
 }

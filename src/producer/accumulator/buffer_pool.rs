@@ -295,6 +295,13 @@ impl MemoryTicket {
     /// Gives back the place in the line, or what came of it.
     #[inline]
     pub(crate) fn release(&mut self) {
+        if self.place.is_some() {
+            self.leave();
+        }
+    }
+
+    #[cold]
+    fn leave(&mut self) {
         if let Some((ticket, pool)) = self.place.take() {
             pool.leave(ticket);
         }

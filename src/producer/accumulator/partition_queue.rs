@@ -71,7 +71,7 @@ impl PartitionQueue {
     pub(super) fn try_append(
         &mut self,
         record: &RecordView<'_>,
-        callback: &mut Option<Callback>,
+        callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
     ) -> Fit {
@@ -91,7 +91,7 @@ impl PartitionQueue {
     pub(super) fn append_to_last(
         &mut self,
         record: &RecordView<'_>,
-        callback: &mut Option<Callback>,
+        callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
     ) -> Option<(u32, bool)> {

@@ -107,7 +107,7 @@ impl ProducerBatch {
     pub(crate) fn try_append(
         &mut self,
         record: &RecordView<'_>,
-        callback: &mut Option<Callback>,
+        callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
     ) -> Option<u32> {

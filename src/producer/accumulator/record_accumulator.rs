@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 
 use super::ProduceRequestResult;
 use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
-use super::callback_slots::{CallbackSlots, GROUP_BYTES};
+use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
 use super::partition_queue::{Fit, Material};
 use super::topic::{Activated, Activity, Slot, Sticky, Topic};
@@ -50,6 +50,7 @@ pub(crate) struct AccumulatorConfig {
 pub(crate) struct RecordAccumulator {
     pub(super) config: AccumulatorConfig,
     pub(super) pool: Arc<BufferPool>,
+    slot_stock: Arc<SlotStock>,
     pub(super) outstanding: Arc<Outstanding>,
     topics: ArcSwap<HashMap<Arc<str>, Arc<Topic>, RandomState>>,
     /// Every slot there is, by number, and who may add some.
@@ -81,7 +82,7 @@ struct TopicSlots {
 
 /// A serialized record on its way into a batch.
 #[derive(Debug)]
-pub(crate) struct RecordToAppend<'a> {
+pub(crate) struct RecordToAppend<'a, 'c> {
     /// `None`: the built-in sticky partitioner chooses.
     pub(crate) partition: Option<i32>,
     pub(crate) timestamp_ms: i64,
@@ -89,7 +90,7 @@ pub(crate) struct RecordToAppend<'a> {
     pub(crate) value: Option<&'a [u8]>,
     pub(crate) headers: &'a [Header],
     /// Taken when the record is appended, left otherwise.
-    pub(crate) callback: Option<Callback>,
+    pub(crate) callback: Option<Callback<'c>>,
 }
 
 /// What an attempt to append came to.
@@ -127,6 +128,7 @@ impl RecordAccumulator {
         Arc::new(Self {
             pool,
             config,
+            slot_stock: Arc::default(),
             outstanding: Arc::default(),
             topics: ArcSwap::default(),
             growth: Mutex::new(Growth {
@@ -209,7 +211,7 @@ impl RecordAccumulator {
     pub(crate) fn try_append(
         &self,
         topic: &Topic,
-        record: &mut RecordToAppend<'_>,
+        record: &mut RecordToAppend<'_, '_>,
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
     ) -> Append {
@@ -233,7 +235,7 @@ impl RecordAccumulator {
         &self,
         topic: &Topic,
         view: &RecordView<'_>,
-        record: &mut RecordToAppend<'_>,
+        record: &mut RecordToAppend<'_, '_>,
     ) -> Option<Append> {
         let sticky = record.partition.is_none();
         let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
@@ -261,7 +263,7 @@ impl RecordAccumulator {
     fn append_anywhere(
         &self,
         topic: &Topic,
-        (view, record): (&RecordView<'_>, &mut RecordToAppend<'_>),
+        (view, record): (&RecordView<'_>, &mut RecordToAppend<'_, '_>),
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
     ) -> Append {
@@ -293,7 +295,7 @@ impl RecordAccumulator {
         topic: &Topic,
         slot: &Arc<Slot>,
         view: &RecordView<'_>,
-        (sticky, callback): (bool, &mut Option<Callback>),
+        (sticky, callback): (bool, &mut Option<Callback<'_>>),
         material: &mut Option<Material>,
     ) -> Attempt {
         let partition = slot.topic_partition.partition;
@@ -375,7 +377,11 @@ impl RecordAccumulator {
                 let created = self.time.now();
                 Ok(Material {
                     chunks,
-                    callbacks: CallbackSlots::new(Arc::clone(&self.pool), charged),
+                    callbacks: CallbackSlots::new(
+                        Arc::clone(&self.pool),
+                        charged,
+                        Arc::clone(&self.slot_stock),
+                    ),
                     created,
                     deadline: deadline(created, self.config.delivery_timeout),
                     flush_token: self.outstanding.begin(),

@@ -59,3 +59,30 @@ impl Schedule {
         self.due.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::time::Time;
+
+    #[test]
+    fn earlier_timer_of_a_kind_stands_and_a_later_one_is_replaced() {
+        let (mut schedule, now) = (Schedule::default(), Time::mock().0.now());
+        let after = |ms| now + Duration::from_millis(ms);
+        schedule.set(SlotId(1), Timer::Ready, after(20));
+        schedule.set(SlotId(1), Timer::Ready, after(30));
+        assert_eq!(schedule.next(), Some(after(20)));
+        schedule.set(SlotId(1), Timer::Ready, after(10));
+        schedule.set(SlotId(1), Timer::Expiry, after(15));
+        assert_eq!(schedule.len(), 2, "one of each kind");
+        assert_eq!(schedule.pop_due(after(9)), None);
+        assert_eq!(schedule.pop_due(after(15)), Some((SlotId(1), Timer::Ready)));
+        assert_eq!(
+            schedule.pop_due(after(15)),
+            Some((SlotId(1), Timer::Expiry))
+        );
+        assert_eq!((schedule.len(), schedule.next()), (0, None));
+    }
+}

@@ -165,7 +165,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::Retry if retry => {
                 let text = attempt_text(&batch, now);
                 log::warn!("{}, trying again", code.to_error(&text));
-                self.put_back(batch, sent, code.proves_not_written(), now);
+                // A leader that does not know the id may have appended under it only if that topic is
+                // gone: nothing is left there that going to the new one could duplicate.
+                let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
+                self.put_back(batch, sent, answered, now);
             }
             Verdict::Refused if retry => self.on_refused(batch, sent, (code, &answer), now),
             Verdict::Retry | Verdict::Refused => {
@@ -278,9 +281,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    fn put_back(&mut self, batch: ProducerBatch, sent: SentPartition, proved: bool, now: Instant) {
+    fn put_back(
+        &mut self,
+        batch: ProducerBatch,
+        sent: SentPartition,
+        answered: bool,
+        now: Instant,
+    ) {
         if self.config.idempotence {
-            self.sequences.on_put_back(sent.batch, proved);
+            self.sequences.on_put_back(sent.batch, answered);
         }
         self.drainer.reenqueue(batch, now);
         self.drainer.unblock(sent.batch.slot, now);

@@ -24,7 +24,6 @@ struct State<T> {
     /// Answers each request by itself; without one the test does.
     answering: Option<Answering>,
     at_poll: Option<Box<dyn FnMut()>>,
-    disconnected: BTreeSet<NodeId>,
     now: Option<Instant>,
 }
 
@@ -41,7 +40,6 @@ impl<T> MockClient<T> {
             timeouts: Vec::new(),
             answering: None,
             at_poll: None,
-            disconnected: BTreeSet::new(),
             now: None,
         })))
     }
@@ -149,14 +147,6 @@ impl<T> KafkaClient<T> for MockClient<T> {
 
     fn least_loaded_node(&mut self, _now: Instant) -> Option<Node> {
         self.0.borrow().least_loaded.clone()
-    }
-
-    fn disconnect(&mut self, node: NodeId, _now: Instant) {
-        self.0.borrow_mut().disconnected.insert(node);
-    }
-
-    fn in_flight_request_count(&self) -> usize {
-        self.0.borrow().sent.len()
     }
 }
 

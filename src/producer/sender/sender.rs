@@ -241,6 +241,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     fn handle_response(&mut self, response: ClientResponse<RequestTag>, now: Instant) {
+        log::trace!(
+            "node {} answered after {:?}",
+            response.node,
+            response
+                .received
+                .saturating_duration_since(response.created)
+        );
         match response.tag {
             RequestTag::Produce(tag) => self.on_produce_outcome(&tag, response.outcome, now),
             RequestTag::InitProducerId => self.on_identity_outcome(response.outcome, now),

@@ -26,6 +26,10 @@ pub(crate) struct ApiVersionsResponse {
 
 /// A feature the whole cluster has agreed on.
 #[derive(Debug)]
+#[allow(
+    dead_code,
+    reason = "part of the response; transactions will depend on it"
+)]
 pub(crate) struct FinalizedFeature {
     pub(crate) name: Box<str>,
     pub(crate) min_version_level: i16,

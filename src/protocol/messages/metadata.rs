@@ -25,6 +25,10 @@ pub(crate) struct MetadataResponse {
     pub(crate) throttle_time_ms: i32,
     pub(crate) brokers: Vec<Node>,
     pub(crate) cluster_id: Option<Box<str>>,
+    #[allow(
+        dead_code,
+        reason = "part of the response; a producer has no use for it"
+    )]
     pub(crate) controller_id: i32,
     pub(crate) topics: Vec<MetadataTopic>,
     /// The top-level error, version 13 on; else 0.
@@ -37,6 +41,10 @@ pub(crate) struct MetadataTopic {
     pub(crate) name: Box<str>,
     /// Zero before version 10.
     pub(crate) topic_id: Uuid,
+    #[allow(
+        dead_code,
+        reason = "part of the response; a producer has no use for it"
+    )]
     pub(crate) is_internal: bool,
     pub(crate) partitions: Vec<MetadataPartition>,
 }

@@ -9,14 +9,16 @@ use std::ops::RangeInclusive;
 
 use super::{ApiKey, FrameWriter, ProtocolError, Reader, VersionRange};
 
-pub(crate) use self::api_versions::{ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature};
+pub(crate) use self::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 pub(crate) use self::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 pub(crate) use self::metadata::{
     MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataTopic,
 };
+#[cfg(test)]
+pub(crate) use self::produce::TopicProduceResponse;
 pub(crate) use self::produce::{
     LeaderHint, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    RecordError, Records, TopicProduceData, TopicProduceResponse,
+    RecordError, Records, TopicProduceData,
 };
 
 /// A request of one API.

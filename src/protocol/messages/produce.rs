@@ -39,13 +39,6 @@ pub(crate) struct Records {
     pub(crate) parts: Vec<Bytes>,
 }
 
-impl Records {
-    /// Bytes in all.
-    pub(crate) fn size(&self) -> usize {
-        self.parts.iter().map(Bytes::len).sum()
-    }
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct ProduceResponse {
     pub(crate) throttle_time_ms: i32,
@@ -72,6 +65,7 @@ pub(crate) struct PartitionProduceResponse {
     /// -1 unless the topic stamps records with the broker's time.
     pub(crate) log_append_time_ms: i64,
     /// -1 if unknown.
+    #[allow(dead_code, reason = "part of the response; nothing depends on it yet")]
     pub(crate) log_start_offset: i64,
     pub(crate) record_errors: Vec<RecordError>,
     pub(crate) error_message: Option<Box<str>>,

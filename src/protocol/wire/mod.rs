@@ -5,5 +5,4 @@ mod varint;
 mod writer;
 
 pub(crate) use self::reader::{ProtocolError, Reader};
-pub(crate) use self::varint::{put_unsigned_varint, unsigned_varint_size};
 pub(crate) use self::writer::FrameWriter;

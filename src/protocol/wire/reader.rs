@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn tagged_fields(
         &mut self,
         flexible: bool,
-        mut visit: impl FnMut(u32, &mut Reader<'a>) -> Result<(), ProtocolError>,
+        mut visit: impl FnMut(u32, &mut Self) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         if !flexible {
             return Ok(());

@@ -29,10 +29,6 @@ impl Default for FrameWriter {
 }
 
 impl FrameWriter {
-    pub(crate) fn i8(&mut self, value: i8) {
-        self.small.extend_from_slice(&value.to_be_bytes());
-    }
-
     pub(crate) fn bool(&mut self, value: bool) {
         self.small.push(u8::from(value));
     }

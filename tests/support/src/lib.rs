@@ -31,6 +31,7 @@ pub mod log_reader;
 mod metadata;
 mod produce;
 mod producer_state;
+pub mod real_kafka;
 mod tcp;
 mod topic;
 mod versions;

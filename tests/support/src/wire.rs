@@ -76,6 +76,9 @@ fn read_head(frame: &mut Bytes, versions: &VersionProfile) -> Result<Head, Strin
     let (min, max) = versions.accepted(api);
     let known = (min..=max).contains(&version);
     if !known && api == Api::ApiVersions {
+        // The body of an unknown version is not read, its header is.
+        RequestHeader::decode(frame, ApiVersionsRequest::header_version(version))
+            .map_err(|error| format!("request header: {error}"))?;
         return Ok(Head {
             api,
             version: 0,

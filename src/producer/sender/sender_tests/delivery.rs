@@ -195,6 +195,31 @@ fn record_errors_name_the_guilty_and_the_rest_fail_because_of_them() {
 }
 
 #[test]
+fn innocent_records_of_a_rejected_batch_are_told_that_others_were_the_cause() {
+    let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+    let handles = [bench.send(0), bench.send(0), bench.send(0)];
+    bench.turn();
+    let request = bench.take();
+    bench.answer_each(request, |partition| {
+        partition.error_code = 32;
+        partition.record_errors = vec![RecordError {
+            batch_index: 1,
+            message: None,
+        }];
+    });
+    bench.turn();
+    let texts = handles
+        .each_ref()
+        .map(|handle| done(handle).expect_err("rejected").to_string());
+    assert!(texts[1].contains("because of this record"), "{}", texts[1]);
+    for text in [&texts[0], &texts[2]] {
+        assert!(text.contains("because of other records"), "{text}");
+    }
+    let guilty = done(&handles[1]).expect_err("rejected");
+    assert_eq!(guilty.error().code(), Some(32), "a single one has the code");
+}
+
+#[test]
 fn too_large_batch_fails_and_is_not_written() {
     let mut bench = Bench::new(plain(), &[1]);
     let handle = bench.send(0);
@@ -233,9 +258,17 @@ fn unsupported_version_fails_the_batch_and_with_idempotence_all() {
 
 #[test]
 fn append_time_of_the_broker_is_believed_unless_a_repetition_may_have_brought_it() {
-    for (attempts, answered, expected) in [(1, 77, 77), (1, 500, 500), (2, 77, 77), (2, 500, 500)] {
-        let mut bench = Bench::new(plain(), &[1]);
-        let handle = bench.send(0);
+    for (attempts, answered, expected) in [
+        (1, -1, [77, 99]),
+        (1, 99, [99, 99]),
+        (1, 500, [500, 500]),
+        (2, 99, [77, 99]),
+        (2, 500, [500, 500]),
+    ] {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        let first = bench.send(0);
+        bench.timestamp_ms = 99;
+        let second = bench.send(0);
         bench.turn();
         for _ in 1..attempts {
             let request = bench.take();
@@ -246,10 +279,8 @@ fn append_time_of_the_broker_is_believed_unless_a_repetition_may_have_brought_it
         let request = bench.take();
         bench.answer_each(request, |partition| partition.log_append_time_ms = answered);
         bench.turn();
-        assert_eq!(
-            done(&handle).expect("acknowledged").timestamp_ms(),
-            expected
-        );
+        let timestamp = |handle| done(handle).expect("acknowledged").timestamp_ms();
+        assert_eq!([timestamp(&first), timestamp(&second)], expected);
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Bench {
     pub(super) client: MockClient<RequestTag>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Arc<MockTime>,
+    /// Of the next records.
+    pub(super) timestamp_ms: i64,
 }
 
 pub(super) type Request = ClientRequest<RequestTag>;
@@ -85,10 +87,18 @@ pub(super) fn node(id: i32) -> Node {
 impl Bench {
     /// `leaders` of the partitions of one topic; 0 for none. Every record is a batch of its own.
     pub(super) fn new(config: SenderConfig, leaders: &[i32]) -> Self {
+        Self::with_batches_of(1, config, leaders)
+    }
+
+    pub(super) fn with_batches_of(
+        batch_size: usize,
+        config: SenderConfig,
+        leaders: &[i32],
+    ) -> Self {
         let (time, clock) = Time::mock();
         let wakeup = Wakeup::new(None);
         let accumulator_config = AccumulatorConfig {
-            batch_size: 1,
+            batch_size,
             linger: Duration::ZERO,
             buffer_memory: 1 << 20,
             delivery_timeout: Duration::from_secs(120),
@@ -126,6 +136,7 @@ impl Bench {
             client,
             shared,
             clock,
+            timestamp_ms: 77,
         };
         bench.learn(TOPIC_ID, leaders, 1);
         let cluster = bench.shared.metadata.cluster();
@@ -187,7 +198,7 @@ impl Bench {
         self.send_with(partition, None)
     }
 
-    pub(super) fn send_with(&self, partition: i32, callback: Option<Callback>) -> SendHandle {
+    pub(super) fn send_with(&self, partition: i32, callback: Option<Callback<'_>>) -> SendHandle {
         self.send_value(partition, b"value", callback)
     }
 
@@ -195,12 +206,12 @@ impl Bench {
         &self,
         partition: i32,
         value: &[u8],
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> SendHandle {
         let topic = self.shared.accumulator.topic(TOPIC).expect("it is known");
         let mut record = RecordToAppend {
             partition: Some(partition),
-            timestamp_ms: 77,
+            timestamp_ms: self.timestamp_ms,
             key: None,
             value: Some(value),
             headers: &[],
@@ -216,7 +227,7 @@ impl Bench {
                 result,
                 index,
                 RecordSizes {
-                    timestamp_ms: 77,
+                    timestamp_ms: self.timestamp_ms,
                     serialized_key_size: -1,
                     serialized_value_size: 5,
                 },

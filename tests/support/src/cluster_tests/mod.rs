@@ -267,7 +267,7 @@ fn put_sized(to: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 fn put_varint(to: &mut Vec<u8>, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
         to.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
         rest >>= 7;

@@ -20,6 +20,8 @@ fn closes(client: &mut Client, bytes: &[u8]) {
     assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
     let refused = |event: &&crate::Event| matches!(event.what, What::Refused(_));
     assert_eq!(client.cluster.history().filter(refused).count(), 1);
+    let last = client.cluster.history().last().unwrap();
+    assert_eq!(last.what, What::Closed);
     client.cluster.clear_history();
     client.reconnect();
 }

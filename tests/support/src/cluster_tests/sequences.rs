@@ -94,6 +94,7 @@ fn truncated_log_remembers_what_is_left() {
     );
     assert_eq!(produce(&mut client, &TestBatch::sequenced(0, 1, 1)), (0, 1));
     assert_eq!(produce(&mut client, &TestBatch::sequenced(0, 2, 1)), (0, 2));
+    assert_eq!(client.cluster.end_offset("t", 0), 3, "appended anew");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The same cluster through real sockets.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread::Builder;
@@ -42,7 +42,10 @@ fn produce_code(stream: &TcpStream) -> i16 {
 }
 
 fn is_closed(mut stream: &TcpStream) -> bool {
-    !matches!(stream.read(&mut [0; 1]), Ok(count) if count > 0)
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }
 
 #[test]
