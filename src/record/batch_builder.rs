@@ -93,7 +93,7 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
     }
 
     /// Appends a record with its framing of just now, for which there is room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&mut self, record: &RecordView<'_>, framing: &Framing) {
         debug_assert!(framing.size() <= self.room, "the caller looked for room");
         if self.record_count == 0 {

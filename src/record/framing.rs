@@ -32,34 +32,28 @@ impl Framing {
     /// The framing of a record that stands at `index` of its batch.
     #[inline(always)]
     pub(super) fn new(record: &RecordView<'_>, timestamp_delta: i64, index: u32) -> Self {
-        let mut bytes = [0; SPACE];
-        let mut key_size = -1;
-        let mut value_size = -1;
-        let mut size = headers_size(record.headers);
-        if let Some(key) = record.key {
-            key_size = length_i64(key.len());
-            size += key.len();
-        }
-        if let Some(value) = record.value {
-            value_size = length_i64(value.len());
-            size += value.len();
-        }
-        let after_attributes = LENGTH_ROOM + 1;
-        let at = put(&mut bytes, after_attributes, timestamp_delta);
-        let at = put(&mut bytes, at, i64::from(index));
-        let key_at = put(&mut bytes, at, key_size);
-        let end = put(&mut bytes, key_at, value_size);
-        size += end - LENGTH_ROOM;
-        let body = length_i64(size);
-        let start = LENGTH_ROOM - varint_size(body).min(LENGTH_ROOM);
-        put(&mut bytes, start, body);
-        Self {
-            bytes,
-            start,
-            key_at,
-            end,
-            size: size + LENGTH_ROOM - start,
-        }
+        let mut framing = Self {
+            bytes: [0; SPACE],
+            start: 0,
+            key_at: 0,
+            end: 0,
+            size: headers_size(record.headers),
+        };
+        let bytes = &mut framing.bytes;
+        // After the room for the length and a zero: there are no attributes.
+        let at = put(bytes, LENGTH_ROOM + 1, zig_zag(timestamp_delta));
+        let at = put(bytes, at, 2 * u64::from(index));
+        framing.key_at = put(bytes, at, length_of(record.key));
+        framing.end = put(bytes, framing.key_at, length_of(record.value));
+        framing.size += framing.end - LENGTH_ROOM
+            + record.key.map_or(0, <[u8]>::len)
+            + record.value.map_or(0, <[u8]>::len);
+        let body = 2 * framing.size as u64;
+        let length = varint_size(length_i64(framing.size)).min(LENGTH_ROOM);
+        framing.start = LENGTH_ROOM - length;
+        put(bytes, framing.start, body);
+        framing.size += length;
+        framing
     }
 
     /// Bytes that the record takes as a whole.
@@ -95,11 +89,15 @@ impl Framing {
     }
 }
 
-/// Writes a varint at a place and gives the one after it.
+/// The length of a nullable field, zig-zagged as varints are; lengths are far from 63 bits.
 #[inline]
-fn put(bytes: &mut [u8; SPACE], at: usize, value: i64) -> usize {
-    let mut bits = zig_zag(value);
-    let mut at = at;
+fn length_of(field: Option<&[u8]>) -> u64 {
+    field.map_or(1, |bytes| 2 * bytes.len() as u64)
+}
+
+/// Writes what is zig-zagged already as a varint, and gives the place after it.
+#[inline(always)]
+fn put(bytes: &mut [u8; SPACE], mut at: usize, mut bits: u64) -> usize {
     while bits >= 0x80 {
         put_byte(bytes, at, (bits & 0x7F) as u8 | 0x80);
         bits >>= 7;

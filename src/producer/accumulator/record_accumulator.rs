@@ -208,6 +208,7 @@ impl RecordAccumulator {
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).
     /// Wakes the Sender if a batch became full or is new. The size was checked before.
+    #[inline]
     pub(crate) fn try_append(
         &self,
         topic: &Topic,
