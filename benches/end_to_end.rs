@@ -81,7 +81,7 @@ fn timed(producer: &KafkaProducer, size: usize, records: u64) -> Duration {
         let record = ProducerRecord::new(TOPIC, value.as_slice());
         drop(
             producer
-                .send_with_callback(record, (&callback, tag))
+                .send_with(record, (&callback, tag))
                 .expect("it is accepted"),
         );
     }

@@ -93,7 +93,7 @@ fn send_until_full(
 ) -> Option<i32> {
     let partition = i32::try_from(index % PARTITIONS as u64).expect("it is small");
     let record = ProducerRecord::new(TOPIC, "ten bytes!").partition(partition);
-    match producer.try_send_with_callback(record, (callback, index)) {
+    match producer.try_send_with(record, (callback, index)) {
         Ok(handle) => {
             drop(handle);
             Some(partition)

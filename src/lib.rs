@@ -14,12 +14,11 @@
 //!     // Or be called back, on the network thread.
 //!     for i in 0..1000 {
 //!         let record = ProducerRecord::new("events", format!("event {i}"));
-//!         let callback = kafka_producer::Callback::once(|result| {
+//!         producer.send_with_callback(record, |result| {
 //!             if let Err(failed) = result {
-//!                 eprintln!("{failed}: {:?}", failed.error().persistence());
+//!                 eprintln!("{failed}: {:?}", failed.persistence());
 //!             }
-//!         });
-//!         let _handle = producer.send_with_callback(record, callback)?;
+//!         })?;
 //!     }
 //!     producer.flush()?;
 //!     Ok(())
@@ -77,10 +76,15 @@ mod time;
 pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
-    Acks, Broker, BytesSerializer, Callback, DeliveryCallback, DeliveryError, Field, KafkaProducer,
-    Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata, SendError,
-    SendHandle, SerializeContext, SerializeError, Serializer, TopicName, UndeliveredRecord,
+    Acks, Broker, BytesSerializer, Callback, CloseError, DeliveryCallback, DeliveryError, Field,
+    KafkaProducer, Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata,
+    SendError, SendHandle, SerializeContext, SerializeError, Serializer, TopicName,
+    UndeliveredRecord,
 };
 #[doc(hidden)]
 pub use self::producer::{Always, Direct, Nullable};
 pub use self::record::{Header, Headers};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

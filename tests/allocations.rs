@@ -80,7 +80,7 @@ fn send_with_shared_callback_costs_no_allocation_per_record() {
     let callback = shared_callback();
     let send = |tag: usize| {
         let record = ProducerRecord::new(TOPIC, VALUE.as_slice());
-        let handle = producer.send_with_callback(record, (&callback, tag as u64));
+        let handle = producer.send_with(record, (&callback, tag as u64));
         drop(handle.expect("it is accepted"));
     };
     assert_only_batches_allocate("shared callback", &producer, send);
@@ -93,7 +93,7 @@ fn send_with_key_costs_no_allocation_per_record() {
     let send = |tag: usize| {
         let key = (tag as u64).to_be_bytes();
         let record = ProducerRecord::new(TOPIC, VALUE.as_slice()).key(key.as_slice());
-        let handle = producer.send_with_callback(record, (&callback, tag as u64));
+        let handle = producer.send_with(record, (&callback, tag as u64));
         drop(handle.expect("it is accepted"));
     };
     assert_only_batches_allocate("key and shared callback", &producer, send);
@@ -123,12 +123,12 @@ fn record_that_joins_a_batch_costs_no_allocation_at_all() {
     let key = "a key";
     assert_free_within_a_batch("shared callback", |tag| {
         let record = ProducerRecord::new(TOPIC, VALUE.as_slice()).partition(0);
-        let handle = producer.send_with_callback(record, (&callback, tag as u64));
+        let handle = producer.send_with(record, (&callback, tag as u64));
         drop(handle.expect("it is accepted"));
     });
     assert_free_within_a_batch("key and shared callback", |tag| {
         let record = ProducerRecord::new(TOPIC, VALUE.as_slice()).key(key);
-        let handle = producer.send_with_callback(record, (&callback, tag as u64));
+        let handle = producer.send_with(record, (&callback, tag as u64));
         drop(handle.expect("it is accepted"));
     });
     let mut handles = Vec::with_capacity(200);

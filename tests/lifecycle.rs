@@ -93,7 +93,7 @@ fn drop_of_the_last_producer_inside_a_callback_ends_and_loses_nothing() {
         drop(sent.expect("it need not wait"));
         drop(producer);
     });
-    let sent = producer.send_with_callback(ProducerRecord::new("topic", "first"), callback);
+    let sent = producer.send_with(ProducerRecord::new("topic", "first"), callback);
     drop(sent.expect("it is accepted"));
     drop(producer);
     ended
@@ -107,7 +107,7 @@ fn callback_that_panics_or_waits_harms_nobody() {
     let kafka = cluster();
     let producer = producer(&kafka);
     let panics = Callback::once(|_| panic!("on purpose"));
-    let sent = producer.send_with_callback(ProducerRecord::new("topic", "a"), panics);
+    let sent = producer.send_with(ProducerRecord::new("topic", "a"), panics);
     drop(sent.expect("it is accepted"));
     let (tell, told) = channel();
     let inner = producer.clone();
@@ -115,7 +115,7 @@ fn callback_that_panics_or_waits_harms_nobody() {
         let kind = inner.flush().expect_err("it would wait for itself").kind();
         tell.send(kind).expect("the test waits");
     });
-    let sent = producer.send_with_callback(ProducerRecord::new("topic", "b"), waits);
+    let sent = producer.send_with(ProducerRecord::new("topic", "b"), waits);
     drop(sent.expect("it is accepted"));
     producer.flush().expect("the thread lives");
     assert_eq!(told.recv_timeout(PATIENCE), Ok(ErrorKind::WouldDeadlock));
@@ -160,6 +160,11 @@ fn close_without_time_gives_up_what_has_no_answer_and_says_so() {
         .close(Duration::from_millis(100))
         .expect_err("there is no answer");
     assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.undelivered_count(), 1);
+    let given_back = error.undelivered().next().expect("the record");
+    assert_eq!(given_back.persistence(), Persistence::Unknown);
+    let value = given_back.record().and_then(|record| record.value);
+    assert_eq!(value.as_deref(), Some(&b"lost?"[..]));
     let error = handle.get().expect_err("it was given up");
     assert_eq!(
         error.error().persistence(),

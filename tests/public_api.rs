@@ -232,15 +232,14 @@ fn callbacks_are_closures_or_shared_with_a_tag() {
     let producer = Arc::new(silence.producer());
     let shared: Arc<dyn DeliveryCallback> = Arc::new(Count);
     let record = || ProducerRecord::new("t", "v");
-    let _ = refused(producer.send_with_callback(record(), (&shared, 7)));
-    let _ = refused(producer.send_with_callback(record(), Callback::shared(shared, 8)));
+    let _ = refused(producer.send_with(record(), (&shared, 7)));
+    let _ = refused(producer.send_with(record(), Callback::shared(shared, 8)));
     let _ = refused(producer.send_with_callback(
         record(),
         |result: Result<&RecordMetadata, &DeliveryError>| assert!(result.is_ok()),
     ));
-    let _ = refused(
-        producer.try_send_with_callback(record(), Callback::once(|result| assert!(result.is_ok()))),
-    );
+    let _ =
+        refused(producer.try_send_with(record(), Callback::once(|result| assert!(result.is_ok()))));
 }
 
 #[test]

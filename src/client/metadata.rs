@@ -180,13 +180,6 @@ impl Metadata {
         wake_all(wakers);
     }
 
-    /// Takes an answer as if a broker had given it.
-    #[cfg(test)]
-    pub(crate) fn answer(&self, response: MetadataResponse, now: Instant) {
-        let ask = self.ask(now);
-        self.update((&ask, 12), response, now, &mut Random::seeded(1));
-    }
-
     /// A request failed, or its answer was of no use.
     pub(super) fn update_failed(&self, now: Instant, random: &mut Random) {
         self.0.state.lock().update_failed(now, random);

@@ -748,6 +748,13 @@ fn rebootstrap_keeps_topics_and_trusts_epochs_of_known_ids_only() {
     );
     assert_eq!(fixture.leader("with", 0), Some((None, 10)));
     assert_eq!(fixture.wait(), Duration::ZERO);
+    let version = cluster.version();
+    fixture.metadata.rebootstrap();
+    assert_eq!(
+        fixture.metadata.cluster().version(),
+        version,
+        "it has begun again already"
+    );
     assert_eq!(fixture.asked(), ["with", "without"]);
     fixture.take(vec![
         topic("with", 1, &[(2, 9)]),

@@ -138,7 +138,7 @@ impl Selectable for MockSelector {
         self.is_channel_ready && channel.is_some_and(|channel| channel.is_connected)
     }
 
-    fn send(&mut self, send: NetworkSend) {
+    fn send(&mut self, send: NetworkSend) -> bool {
         let channel = self.channels.get_mut(&send.node).expect("a connection");
         assert!(
             channel.is_connected && channel.writing.is_none(),
@@ -147,6 +147,8 @@ impl Selectable for MockSelector {
         channel.writing = Some(send.id);
         let request = read_request(&send.send.bytes_left());
         channel.unanswered.push(request);
+        // It is written by `poll`, like one that the socket did not take whole.
+        false
     }
 
     fn poll(&mut self, timeout: Duration, _now: Instant, out: &mut PollOutcome) -> io::Result<()> {

@@ -208,11 +208,15 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             is_sent: false,
         };
         self.in_flight.add(to.node, request);
-        self.selector.send(NetworkSend {
+        let is_written = self.selector.send(NetworkSend {
             node: to.node,
             id: send_id(correlation_id),
             send,
         });
+        // The node is free for the next one at once; a request without response ends by `poll`.
+        if is_written && to.expects_response {
+            self.in_flight.sent(to.node, correlation_id);
+        }
     }
 
     /// From 0 up and round, without those that SASL takes for itself (B129).

@@ -73,7 +73,6 @@ impl Interest {
             self.epochs.clear();
             self.id = answer.topic_id;
         }
-        let cached = old.filter(|_| !is_another);
         let count = answer.partitions.len();
         self.epochs.resize(count, NO_EPOCH);
         let mut partitions = vec![NO_LEADER; count];
@@ -92,7 +91,7 @@ impl Interest {
                 );
                 continue;
             };
-            let cached = cached
+            let cached = old
                 .as_ref()
                 .and_then(|it| it.partitions.get(index).copied());
             let (info, is_news) = take_partition(partition, cached, seen, trusts_epochs);

@@ -26,8 +26,9 @@ pub(crate) trait Selectable {
     fn is_channel_ready(&self, node: NodeId) -> bool;
 
     /// Queues the one send a channel may have in progress. On a channel that failed or is not
-    /// there, the next `poll` reports the node as disconnected.
-    fn send(&mut self, send: NetworkSend);
+    /// there, the next `poll` reports the node as disconnected. Returns whether all of it was
+    /// written at once, so that the channel can take another before `poll` reports the completion.
+    fn send(&mut self, send: NetworkSend) -> bool;
 
     /// Waits for at most `timeout` for something to happen and does what can be done; `out` is
     /// cleared first. `now` is read by the caller before the wait.

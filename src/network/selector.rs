@@ -281,7 +281,7 @@ impl Selectable for Selector {
             .is_some_and(KafkaChannel::is_ready)
     }
 
-    fn send(&mut self, send: NetworkSend) {
+    fn send(&mut self, send: NetworkSend) -> bool {
         let node = send.node;
         let Some(token) = self.channels.token_of(node) else {
             if self.unreachable.iter().all(|it| it.node != node) {
@@ -292,14 +292,17 @@ impl Selectable for Selector {
                     send_begun: false,
                 });
             }
-            return;
+            return false;
         };
-        if let Some(channel) = self.channels.get_mut(token) {
+        let completed = self.channels.get_mut(token).and_then(|channel| {
             channel.set_send(send);
-            self.completed.extend(channel.write());
-        }
+            channel.write()
+        });
+        let is_written = completed.is_some();
+        self.completed.extend(completed);
         self.idle.used(index_of(token));
         self.settle(token);
+        is_written
     }
 
     fn poll(&mut self, timeout: Duration, now: Instant, out: &mut PollOutcome) -> io::Result<()> {

@@ -26,6 +26,7 @@ pub struct DeliveryError {
 pub(crate) struct FailedBatch {
     pub(crate) topic_partition: TopicPartition,
     pub(crate) base_timestamp_ms: i64,
+    pub(crate) record_count: u32,
     /// The records as bytes, without the batch's header.
     pub(crate) body: Vec<Bytes>,
     pub(crate) error: Error,
@@ -62,6 +63,7 @@ impl DeliveryError {
         let batch = FailedBatch {
             topic_partition,
             base_timestamp_ms,
+            record_count: 0,
             body,
             error,
             record_errors,

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::accumulator::{AccumulatorConfig, RecordAccumulator};
 use super::callback::in_callback;
+use super::close_error::CloseError;
 use super::config::{ProducerConfig, Settings};
 use super::sender::{RequestTag, Sender, SenderConfig};
 use super::shared::{Shared, Stage};
@@ -131,13 +132,13 @@ impl Engine {
     }
 
     /// What is accepted goes out for at most `timeout`, the rest is given up; then the thread ends.
-    pub(super) fn close(&self, timeout: Duration) -> Result<(), Error> {
+    pub(super) fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         if self.must_not_wait() {
             if timeout.is_zero() {
                 self.force();
                 return Ok(());
             }
-            return Err(Self::would_deadlock("close"));
+            return Err(CloseError::new(Self::would_deadlock("close"), Vec::new()));
         }
         let started = self.shared.time.now();
         if !self.is_closed() {
@@ -145,33 +146,50 @@ impl Engine {
         }
         self.begin_close();
         if (timeout > Duration::ZERO && self.wait_for_end(timeout)) || self.has_ended() {
-            return Ok(());
+            return self.closed_gracefully();
         }
         self.close_by_force(started)
     }
 
-    fn close_by_force(&self, started: Instant) -> Result<(), Error> {
-        let given_up = self.shared.accumulator.incomplete_batches();
+    fn closed_gracefully(&self) -> Result<(), CloseError> {
+        let undelivered = self.shared.take_undelivered();
+        match undelivered.first() {
+            None => Ok(()),
+            Some(first) => Err(CloseError::new(first.error.clone(), undelivered)),
+        }
+    }
+
+    fn close_by_force(&self, started: Instant) -> Result<(), CloseError> {
         self.force();
         let ended = self.wait_for_end(PATIENCE);
         let waited = self.shared.time.now().saturating_duration_since(started);
         let (id, ms) = (&self.client_id, waited.as_millis());
+        let undelivered = self.shared.take_undelivered();
         if !ended {
             let text = format!(
                 "{id}: the network thread has not ended {ms} ms after close began: is a callback stuck?"
             );
             log::error!("{text}");
-            return Err(Error::new(ErrorKind::Timeout, text));
+            return Err(CloseError::new(
+                Error::new(ErrorKind::Timeout, text),
+                undelivered,
+            ));
         }
-        if given_up == 0 {
+        if undelivered.is_empty() {
             return Ok(());
         }
+        let records: u64 = undelivered
+            .iter()
+            .map(|batch| u64::from(batch.record_count))
+            .sum();
         let text = format!(
-            "{id}: closed by force after {ms} ms: {given_up} batches were given up, whose records' \
-             callbacks and handles tell of it (timeout of close)"
+            "{id}: closed by force after {ms} ms: {records} records were given up (timeout of close)"
         );
         log::warn!("{text}");
-        Err(Error::new(ErrorKind::Timeout, text))
+        Err(CloseError::new(
+            Error::new(ErrorKind::Timeout, text),
+            undelivered,
+        ))
     }
 
     /// Accepts nothing more, and fails who waits for metadata (B10).

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::ProducerRecord;
 use super::accumulator::MemoryTicket;
 use super::callback::Callback;
+use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::Engine;
 use super::partition_info::{PartitionInfo, partitions_of};
@@ -23,6 +23,7 @@ use super::pending_send::{Draft, PendingSend, Step, TopicStep};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::{BytesSerializer, Field};
+use super::{DeliveryError, ProducerRecord, RecordMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::sync::Parker;
 use crate::time::deadline;
@@ -125,16 +126,35 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_wait(record, None)
     }
 
-    /// Sends a record, and has the callback called once its outcome is known: a closure, or a
-    /// [`DeliveryCallback`](crate::DeliveryCallback) with a tag, which costs nothing per record.
+    /// Sends a record, and calls the closure once its outcome is known.
     ///
-    /// The callback runs on the network thread, before the handle is done. If this call fails, it is
-    /// never called.
+    /// The closure runs on the network thread, before the handle is done. If this call fails, it is
+    /// never called. It costs one allocation, unless it captures nothing: see [`send_with`](Self::send_with).
     ///
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
-    pub fn send_with_callback<'t, 'c, K, V, M, N>(
+    pub fn send_with_callback<'t, K, V, M, N>(
+        &self,
+        record: ProducerRecord<'t, K, V>,
+        callback: impl FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
+    ) -> Result<SendHandle, SendError<'t, K, V>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        self.send_or_wait(record, Some(Callback::once(callback)))
+    }
+
+    /// Sends a record with any form of callback, among them the one that costs nothing per record:
+    /// `(&shared, tag)`, where `shared` is an `Arc<dyn DeliveryCallback>` that serves many records.
+    ///
+    /// Else as [`send_with_callback`](Self::send_with_callback).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_with<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback<'c>>,
@@ -163,12 +183,12 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.send_or_give_up(record, None)
     }
 
-    /// Sends a record with a callback if that is possible at once; never waits.
+    /// Sends a record with any form of callback if that is possible at once; never waits.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_send_with_callback<'t, 'c, K, V, M, N>(
+    pub fn try_send_with<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
         callback: impl Into<Callback<'c>>,
@@ -415,13 +435,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     /// Closes the producer, for all its clones: accepts nothing more, sends what was accepted, and
-    /// after `timeout` gives up what is left. Records that were given up say so by their handles and
-    /// callbacks, with what is known of them. Closing again is no error.
+    /// after `timeout` gives up what is left. Records that failed say so by their handles and
+    /// callbacks, with what is known of them; the error gives all of them back that failed since the
+    /// call. Closing again is no error.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if something was given up. Inside a callback only a `timeout` of zero is
-    /// possible, and does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
-    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+    /// [`CloseError`]: of kind [`ErrorKind::Timeout`] if something was given up, else of the kind of the
+    /// first record that was not delivered. Inside a callback only a `timeout` of zero is possible, and
+    /// does not wait; else [`ErrorKind::WouldDeadlock`], and nothing is closed.
+    pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.engine.close(timeout)
     }
 

@@ -159,7 +159,7 @@ fn answer(shared: &Shared, topic: &str, partitions: i32) {
         }],
         ..MetadataResponse::default()
     };
-    shared.metadata.answer(response, shared.time.now());
+    shared.metadata.learn(response, shared.time.now());
 }
 
 fn kind<K, V>(outcome: Result<SendHandle, SendError<'_, K, V>>) -> ErrorKind {
@@ -481,7 +481,8 @@ fn inside_a_callback_what_would_wait_fails_at_once_and_the_rest_works() {
         would_deadlock(
             producer
                 .close(Duration::from_secs(1))
-                .expect_err("it would wait"),
+                .expect_err("it would wait")
+                .into_error(),
         );
         would_deadlock(producer.partitions_for("new").expect_err("it would wait"));
         assert_eq!(
@@ -638,7 +639,7 @@ fn send_to_an_open_batch_allocates_nothing() {
     let callback: Arc<dyn DeliveryCallback> = Arc::new(Nothing);
     let send = |tag| {
         let record = ProducerRecord::new("topic", "0123456789").key("key");
-        let sent = bench.producer.send_with_callback(record, (&callback, tag));
+        let sent = bench.producer.send_with(record, (&callback, tag));
         drop(sent.expect("there is room"));
     };
     // The slots of callbacks double: from 129 to 256 there is room.

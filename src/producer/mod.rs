@@ -3,6 +3,7 @@
 mod accumulator;
 mod batch_id;
 mod callback;
+mod close_error;
 mod config;
 mod delivery_error;
 mod engine;
@@ -21,6 +22,7 @@ mod shared;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
+pub use self::close_error::CloseError;
 pub use self::config::{Acks, ProducerConfig};
 pub use self::delivery_error::{DeliveryError, UndeliveredRecord};
 pub use self::kafka_producer::KafkaProducer;

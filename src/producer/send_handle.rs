@@ -21,7 +21,6 @@ use crate::time::{Time, deadline};
 ///
 /// As a `Future` it needs no particular runtime: it only calls the waker it is given.
 #[derive(Debug)]
-#[must_use = "the record is on its way either way; drop the handle on purpose with `drop` or `let _ =`"]
 pub struct SendHandle {
     result: Arc<ProduceRequestResult>,
     index: u32,

@@ -1,7 +1,8 @@
 //! What the application's threads and the Sender both see, and how far the producer's life has gone.
 //!
 //! Java keeps these as fields of `KafkaProducer` and `Sender` (`running`, `forceClose`, the
-//! transaction manager's fatal state). Thread: any. Locks: none of its own.
+//! transaction manager's fatal state). Thread: any. Locks: one
+//! around what failed while closing, a leaf.
 //! ```text
 //! running --begin_close--> closing --force_close--> forced          (never back)
 //! ```
@@ -11,9 +12,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::accumulator::RecordAccumulator;
+use super::delivery_error::FailedBatch;
 use crate::client::Metadata;
 use crate::error::Error;
 use crate::network::Wakeup;
+use crate::sync::Mutex;
 use crate::time::Time;
 
 /// Both sides' view.
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     fatal: OnceLock<Error>,
     /// Times that a broker was found to lack what it had acknowledged.
     data_losses: AtomicU64,
+    /// What failed since closing began, for `close` to give back.
+    undelivered: Mutex<Vec<Arc<FailedBatch>>>,
 }
 
 /// How far the producer's life has gone.
@@ -54,6 +59,7 @@ impl Shared {
             stage: AtomicU8::new(RUNNING),
             fatal: OnceLock::new(),
             data_losses: AtomicU64::new(0),
+            undelivered: Mutex::new(Vec::new()),
         })
     }
 
@@ -100,6 +106,22 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn data_losses(&self) -> u64 {
         self.data_losses.load(Ordering::Relaxed)
+    }
+
+    /// Whether what fails now is to be kept for `close`. To be asked before its owners know: one who
+    /// hears of a failure and then closes has been told of it already.
+    pub(crate) fn keeps_failures(&self) -> bool {
+        self.stage() != Stage::Running
+    }
+
+    /// A batch ended badly while closing, and its owners know.
+    pub(crate) fn keep_failed(&self, batch: Arc<FailedBatch>) {
+        self.undelivered.lock().push(batch);
+    }
+
+    /// What failed since closing began; the next call gives only what failed after this one.
+    pub(crate) fn take_undelivered(&self) -> Vec<Arc<FailedBatch>> {
+        std::mem::take(&mut *self.undelivered.lock())
     }
 
     pub(crate) fn note_data_loss(&self) {

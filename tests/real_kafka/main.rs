@@ -11,8 +11,14 @@
 
 mod brokers;
 mod conformance;
+mod errors;
+mod failover;
+mod growth;
+mod library;
 mod orphans;
+mod quickstart;
 mod stage;
+mod stream;
 
 use std::env;
 use std::sync::Arc;
@@ -59,12 +65,27 @@ fn main() {
     let stage = Arc::new(Stage::default());
     let mut trials = Vec::new();
     for version in Version::ALL {
-        for VersionEntry { name, run } in brokers::EACH_VERSION {
+        let tables = [
+            brokers::EACH_VERSION,
+            library::EACH_VERSION,
+            growth::EACH_VERSION,
+            errors::EACH_VERSION,
+            quickstart::EACH_VERSION,
+        ];
+        for VersionEntry { name, run } in tables.into_iter().flatten() {
             let name = format!("{version}::{name}");
             trials.push(trial(name, &stage, move |stage| run(stage, version)));
         }
     }
-    let tables = [brokers::TRIALS, orphans::TRIALS, conformance::TRIALS];
+    let tables = [
+        brokers::TRIALS,
+        orphans::TRIALS,
+        conformance::TRIALS,
+        library::TRIALS,
+        failover::TRIALS,
+        growth::TRIALS,
+        errors::TRIALS,
+    ];
     for Entry { name, run } in tables.into_iter().flatten() {
         trials.push(trial((*name).to_owned(), &stage, run));
     }

@@ -82,7 +82,7 @@ impl Plan {
     /// When it was sent, for records that are timed; else 0.
     #[inline]
     pub(crate) fn tag(&self, index: u64) -> u64 {
-        if self.sample != 0 && index % self.sample == 0 {
+        if self.sample != 0 && index.is_multiple_of(self.sample) {
             now_ns()
         } else {
             0

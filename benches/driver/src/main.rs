@@ -145,7 +145,7 @@ fn send_share(
             ProducerRecord::new(args.topic.as_str(), ring.payload(offset + index)).key(key);
         let tag = plan.tag(index);
         let handle = producer
-            .send_with_callback(record, (&callback, tag))
+            .send_with(record, (&callback, tag))
             .map_err(|e| e.error().clone())?;
         if args.mode == Mode::Sync {
             black_box(handle.get().map_err(|e| e.error().clone())?.offset());

@@ -24,10 +24,19 @@ fn poll_that_sends_the_metadata_request_does_not_keep_those_waiting_who_were_hel
     harness.metadata.request_update();
     harness.time.advance(Duration::from_secs(1));
     assert!(!harness.is_ready(1), "metadata goes first");
-    let before = harness.now();
     harness.poll(Duration::from_secs(60));
-    assert_eq!(harness.now(), before);
+    assert_eq!(
+        harness.client.selector.timeouts.last(),
+        Some(&Duration::ZERO)
+    );
+    assert_eq!(harness.apis_at(1), [METADATA]);
     assert!(harness.is_ready(1));
+    harness.poll(Duration::from_secs(60));
+    let next = harness.client.selector.timeouts.last();
+    assert!(
+        next > Some(&Duration::from_secs(20)),
+        "only that one: {next:?}"
+    );
 }
 
 #[test]

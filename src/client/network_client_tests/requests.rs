@@ -195,7 +195,7 @@ fn throttled_node_is_left_alone_read_and_given_more_time() {
     let mut harness = Harness::up("10.0.0.9:9092");
     harness.produce(1, 1);
     harness.poll(Duration::ZERO);
-    harness.produce(1, 2);
+    harness.produce_with(1, 2, |request| request.timeout = Duration::from_secs(3));
     harness.poll(Duration::ZERO);
     harness.answer_produce(1, 5000);
     harness.poll(Duration::ZERO);

@@ -115,7 +115,7 @@ impl ProduceRequestResult {
 /// What `fail` needs to know to let every record tell its own story.
 pub(crate) fn failed_batch(
     topic_partition: &TopicPartition,
-    base_timestamp_ms: i64,
+    (base_timestamp_ms, record_count): (i64, u32),
     body: Vec<Bytes>,
     error: Error,
     record_errors: Vec<(u32, Error)>,
@@ -123,6 +123,7 @@ pub(crate) fn failed_batch(
     Arc::new(FailedBatch {
         topic_partition: topic_partition.clone(),
         base_timestamp_ms,
+        record_count,
         body,
         error,
         record_errors,

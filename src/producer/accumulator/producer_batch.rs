@@ -21,6 +21,7 @@ use crate::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::producer::batch_id::BatchId;
 use crate::producer::callback::Callback;
+use crate::producer::delivery_error::FailedBatch;
 use crate::record::{BATCH_OVERHEAD, BatchBuilder, BatchHeader, ProducerState, RecordView};
 
 /// Records of one partition on their way.
@@ -296,12 +297,12 @@ impl ProducerBatch {
         self.result.finish();
     }
 
-    /// Ends it badly, in the same order; the errors get the batch's persistence.
-    pub(crate) fn fail(mut self, failure: BatchFailure) {
-        self.end_badly(failure);
+    /// Ends it badly, in the same order; the errors get the batch's persistence. Gives what is left.
+    pub(crate) fn fail(mut self, failure: BatchFailure) -> Arc<FailedBatch> {
+        self.end_badly(failure)
     }
 
-    fn end_badly(&mut self, failure: BatchFailure) {
+    fn end_badly(&mut self, failure: BatchFailure) -> Arc<FailedBatch> {
         self.seal();
         self.ended = true;
         self.encoded = None;
@@ -313,7 +314,7 @@ impl ProducerBatch {
         let own = |(index, error): (u32, Error)| (index, error.with_persistence(persistence));
         let batch = failed_batch(
             self.result.topic_partition(),
-            self.base_timestamp_ms,
+            (self.base_timestamp_ms, self.record_count),
             body,
             failure.error.with_persistence(persistence),
             failure.record_errors.into_iter().map(own).collect(),
@@ -321,6 +322,7 @@ impl ProducerBatch {
         self.result.set(BatchOutcome::Failed(Arc::clone(&batch)));
         self.callbacks.run_failed(&batch);
         self.result.finish();
+        batch
     }
 }
 

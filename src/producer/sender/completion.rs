@@ -341,7 +341,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         };
         log::debug!("{}", failure.error);
         self.forget(&batch, ending, now);
-        batch.fail(failure);
+        let is_kept = self.shared.keeps_failures();
+        let failed = batch.fail(failure);
+        if is_kept {
+            self.shared.keep_failed(failed);
+        }
     }
 }
 

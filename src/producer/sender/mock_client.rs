@@ -3,7 +3,7 @@
 //! Java's counterpart: `MockClient`. Thread: the test's. Locks: none.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -103,6 +103,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     pub(crate) fn run_once(&mut self, now: Instant) {
         let cluster = self.shared.metadata.cluster();
         let mut wait = Wait::new(now);
+        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
+            // A callback may have kept us until now: an answer that has arrived counts (D16).
+            self.poll(Duration::ZERO, now);
+        }
         self.expire(now);
         if let Some(error) = self.shared.fatal_error() {
             wait.at(self.drainer.ready(&cluster, now).next_check);
@@ -112,8 +116,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.send_producer_data(&cluster, now, &mut wait);
             wait.at(self.in_flight.next_deadline());
         }
+        self.poll(wait.timeout(), now);
+    }
+
+    /// Waits for what the network brings, and takes it in.
+    fn poll(&mut self, timeout: Duration, now: Instant) {
         let mut responses = std::mem::take(&mut self.responses);
-        self.client.poll(wait.timeout(), now, &mut responses);
+        self.client.poll(timeout, now, &mut responses);
         let now = self.shared.time.now();
         for response in responses.drain(..) {
             self.handle_response(response, now);

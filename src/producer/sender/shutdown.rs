@@ -89,7 +89,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         let _ = catch_unwind(AssertUnwindSafe(|| self.drainer.abort_all(&mut batches)));
         batches.sort_by_key(ProducerBatch::id);
         for batch in batches {
-            let _ = catch_unwind(AssertUnwindSafe(|| batch.fail(error.clone().into())));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                self.shared.keep_failed(batch.fail(error.clone().into()));
+            }));
         }
     }
 }

@@ -362,3 +362,20 @@ fn callback_that_sends_finds_no_lock_held() {
     bench.turn();
     assert_eq!(on_wire(&bench.take())[0].records, 1);
 }
+
+#[test]
+fn answer_that_arrived_during_a_long_callback_counts_before_anything_expires() {
+    let mut bench = Bench::new(plain(), &[1, 2]);
+    let clock = Arc::clone(&bench.clock);
+    let slow = Callback::once(move |_| clock.advance(Duration::from_secs(121)));
+    let (first, second) = (bench.send_with(0, Some(slow)), bench.send(1));
+    bench.turn();
+    let (one, other) = (bench.take(), bench.take());
+    bench.acknowledge(one, 5);
+    bench.turn();
+    assert_eq!(offset(&first), Some(5));
+    // Its time is over, but the answer lies in the socket.
+    bench.acknowledge(other, 7);
+    bench.turn();
+    assert_eq!(offset(&second), Some(7));
+}

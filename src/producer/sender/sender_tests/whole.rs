@@ -285,6 +285,8 @@ impl Whole {
             }
         }
         assert_eq!(self.bench.shared.data_losses(), 0, "seed {seed}");
+        // What failed while closing is kept for `close` to give back.
+        drop(self.bench.shared.take_undelivered());
         assert_eq!(self.bench.shared.accumulator.available_memory(), 1 << 20);
     }
 }
