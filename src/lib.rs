@@ -58,6 +58,9 @@
 //!
 //! `properties` (default): read Java properties files.
 
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+pub mod __internals;
 mod backoff;
 mod client;
 mod cluster;

@@ -38,16 +38,19 @@ pub trait DeliveryCallback: Send + Sync {
 /// let one = Callback::from((&shared, 7));
 /// let another = Callback::once(|result| println!("{}", result.is_ok()));
 /// ```
-pub struct Callback(pub(crate) Kind);
+pub struct Callback<'a>(pub(crate) Kind<'a>);
 
-pub(crate) enum Kind {
+pub(crate) enum Kind<'a> {
     Shared(Arc<dyn DeliveryCallback>, u64),
+    /// The batch takes a reference of its own with the first record; the others only compare. A
+    /// count per record would be shared with the network thread, which runs the callback.
+    Lent(&'a Arc<dyn DeliveryCallback>, u64),
     Once(OnceCallback),
 }
 
 pub(crate) type OnceCallback = Box<dyn FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send>;
 
-impl Callback {
+impl Callback<'_> {
     /// Wraps a closure; costs one allocation unless it captures nothing.
     pub fn once(
         closure: impl FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
@@ -62,13 +65,14 @@ impl Callback {
     }
 }
 
-impl From<(&Arc<dyn DeliveryCallback>, u64)> for Callback {
-    fn from((callback, tag): (&Arc<dyn DeliveryCallback>, u64)) -> Self {
-        Self::shared(Arc::clone(callback), tag)
+impl<'a> From<(&'a Arc<dyn DeliveryCallback>, u64)> for Callback<'a> {
+    #[inline]
+    fn from((callback, tag): (&'a Arc<dyn DeliveryCallback>, u64)) -> Self {
+        Self(Kind::Lent(callback, tag))
     }
 }
 
-impl<F> From<F> for Callback
+impl<F> From<F> for Callback<'_>
 where
     F: FnOnce(Result<&RecordMetadata, &DeliveryError>) + Send + 'static,
 {
@@ -77,10 +81,10 @@ where
     }
 }
 
-impl fmt::Debug for Callback {
+impl fmt::Debug for Callback<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Shared(..) => "Callback::Shared",
+            Kind::Shared(..) | Kind::Lent(..) => "Callback::Shared",
             Kind::Once(_) => "Callback::Once",
         })
     }

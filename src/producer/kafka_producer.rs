@@ -154,10 +154,10 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
-    pub fn send_with<'t, K, V, M, N>(
+    pub fn send_with<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: impl Into<Callback>,
+        callback: impl Into<Callback<'c>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -188,10 +188,10 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_send_with<'t, K, V, M, N>(
+    pub fn try_send_with<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: impl Into<Callback>,
+        callback: impl Into<Callback<'c>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -204,7 +204,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn send_or_wait<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -224,7 +224,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn send_or_give_up<'t, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> Result<SendHandle, SendError<'t, K, V>>
     where
         K: Field<KS, M>,
@@ -249,11 +249,11 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     #[inline]
-    fn draft<'r, 't, K, V>(
+    fn draft<'r, 't, 'c, K, V>(
         &'r self,
         record: &'r ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
-    ) -> Draft<'r, 't, K, V, KS, VS> {
+        callback: Option<Callback<'c>>,
+    ) -> Draft<'r, 't, 'c, K, V, KS, VS> {
         Draft {
             record,
             serializers: &self.serializers,
@@ -266,7 +266,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     #[cold]
     fn wait<K, V, M, N>(
         &self,
-        draft: &mut Draft<'_, '_, K, V, KS, VS>,
+        draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
         mut step: Step,
     ) -> Result<SendHandle, Error>
     where
@@ -321,7 +321,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     #[cold]
     fn try_again<K, V, M, N>(
         &self,
-        draft: &mut Draft<'_, '_, K, V, KS, VS>,
+        draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
         mut step: Step,
     ) -> Result<SendHandle, Error>
     where

@@ -35,3 +35,12 @@ pub use self::serializer::{
     Always, BytesSerializer, Direct, Field, Nullable, Output, SerializeContext, SerializeError,
     Serializer,
 };
+
+/// For the benches alone (`crate::__internals`).
+#[cfg(feature = "__internals")]
+pub(crate) mod bench {
+    pub(crate) use super::accumulator::{
+        AccumulatorConfig, Append, BatchAck, BatchHead, DrainVerdict, Drained, Drainer,
+        MemoryTicket, RecordAccumulator, RecordToAppend,
+    };
+}

@@ -25,16 +25,16 @@ use super::serializer::{Field, Output, SerializeContext, SerializeError};
 use crate::client::{MetadataTicket, TopicAwait};
 use crate::cluster::check_topic_name;
 use crate::error::{Error, ErrorKind};
-use crate::record::{Headers, upper_bound};
+use crate::record::{Headers, is_within, upper_bound};
 use crate::time::deadline;
 
 /// A record and what became of it so far.
-pub(super) struct Draft<'r, 't, K, V, KS, VS> {
+pub(super) struct Draft<'r, 't, 'c, K, V, KS, VS> {
     pub(super) record: &'r ProducerRecord<'t, K, V>,
     pub(super) serializers: &'r (KS, VS),
     /// Key and value, once they are bytes.
     pub(super) serialized: Option<Serialized<'r>>,
-    pub(super) callback: Option<Callback>,
+    pub(super) callback: Option<Callback<'c>>,
 }
 
 /// A key and a value as bytes.
@@ -55,7 +55,7 @@ pub(super) enum Step {
     NeedsMemory(usize),
 }
 
-impl<'r, K, V, KS, VS> Draft<'r, '_, K, V, KS, VS> {
+impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
     /// Goes as far as it can without waiting. Without a waker it takes no place in the line.
     #[inline]
     pub(super) fn step<M, N>(
@@ -169,10 +169,11 @@ fn serialization_failed(context: &SerializeContext<'_>, error: SerializeError) -
 }
 
 /// Partition, size, timestamp, and into the batch.
+#[inline]
 fn append(
     engine: &Engine,
     topic: &Topic,
-    (facts, (key, value), callback): (&Facts<'_>, Bytes<'_>, &mut Option<Callback>),
+    (facts, (key, value), callback): (&Facts<'_>, Bytes<'_>, &mut Option<Callback<'_>>),
     memory: &mut MemoryTicket,
     waker: Option<&Waker>,
 ) -> Step {
@@ -180,9 +181,11 @@ fn append(
         return Step::Failed(error);
     }
     let headers = facts.headers.as_slice();
-    let size = upper_bound(key, value, headers);
-    if size > engine.most_record_bytes {
-        return Step::Failed(engine.too_large(size));
+    if !is_within((key, value, headers), engine.most_record_bytes) {
+        let size = upper_bound(key, value, headers);
+        if size > engine.most_record_bytes {
+            return Step::Failed(engine.too_large(size));
+        }
     }
     let partition = match (facts.partition, key) {
         (None, Some(key)) if !engine.ignore_keys => {
@@ -213,7 +216,7 @@ fn append(
         }
         Append::Blocked => {
             *callback = record.callback;
-            Step::NeedsMemory(size)
+            Step::NeedsMemory(upper_bound(key, value, headers))
         }
         Append::UnknownPartition => {
             *callback = record.callback;

@@ -39,6 +39,7 @@ pub(crate) struct RecordSizes {
 }
 
 impl SendHandle {
+    #[inline]
     pub(crate) fn new(result: Arc<ProduceRequestResult>, index: u32, sizes: RecordSizes) -> Self {
         Self {
             result,
@@ -169,6 +170,7 @@ impl Future for SendHandle {
 }
 
 impl Drop for SendHandle {
+    #[inline]
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
             self.result.forget(waiter);

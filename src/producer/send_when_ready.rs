@@ -16,10 +16,10 @@ use super::{KafkaProducer, ProducerRecord};
 use crate::error::Error;
 
 /// What is kept between polls.
-struct Waiting<'t, K, V> {
+struct Waiting<'t, 'c, K, V> {
     /// `None` once the outcome was given.
     record: Option<ProducerRecord<'t, K, V>>,
-    callback: Option<Callback>,
+    callback: Option<Callback<'c>>,
     serialized: Option<Serialized<'static>>,
     pending: PendingSend,
 }
@@ -33,10 +33,10 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     /// As [`send`](Self::send), but for the waits that end.
-    pub fn send_when_ready<'t, K, V, M, N>(
+    pub fn send_when_ready<'t, 'c, K, V, M, N>(
         &self,
         record: ProducerRecord<'t, K, V>,
-        callback: Option<Callback>,
+        callback: Option<Callback<'c>>,
     ) -> impl Future<Output = Result<SendHandle, SendError<'t, K, V>>>
     where
         K: Field<KS, M>,
@@ -55,7 +55,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 }
 
-impl<'t, K, V> Waiting<'t, K, V> {
+impl<'t, K, V> Waiting<'t, '_, K, V> {
     fn poll<KS, VS, M, N>(
         &mut self,
         producer: &KafkaProducer<KS, VS>,
@@ -102,7 +102,7 @@ impl<'t, K, V> Waiting<'t, K, V> {
 }
 
 fn poll<K, V, KS, VS, M, N>(
-    draft: &mut Draft<'_, '_, K, V, KS, VS>,
+    draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
     engine: &Engine,
     pending: &mut PendingSend,
     waker: &Waker,

@@ -1,12 +1,13 @@
 //! Writes records one after the other into a chain of chunks; a record may cross from one chunk
 //! into the next, so a large batch needs no large piece of memory.
 //!
-//! Invariant: what is written never exceeds what `record_size` foretold, and a record goes in
+//! Invariant: what is written never exceeds what the [`Framing`] foretold, and a record goes in
 //! whole or not at all.
 
+use super::framing::Framing;
 use super::headers::Header;
-use super::size::{headers_size, length_i64, nullable_size};
-use super::varint::{put_varint, varint_size};
+use super::size::length_i64;
+use super::varint::put_varint;
 
 /// A serialized record as the builder sees it.
 #[derive(Debug, Clone, Copy)]
@@ -76,16 +77,10 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
         self.max_timestamp_ms
     }
 
-    /// The record's body as the next of this batch, and what it takes with its length in front.
-    #[inline]
-    pub(crate) fn record_size(&self, record: &RecordView<'_>) -> (usize, usize) {
-        let body = 1
-            + varint_size(self.timestamp_delta(record))
-            + varint_size(i64::from(self.record_count))
-            + nullable_size(record.key)
-            + nullable_size(record.value)
-            + headers_size(record.headers);
-        (body, varint_size(length_i64(body)) + body)
+    /// The framing of the record as the next of this batch; knows its size.
+    #[inline(always)]
+    pub(crate) fn framing(&self, record: &RecordView<'_>) -> Framing {
+        Framing::new(record, self.timestamp_delta(record), self.record_count)
     }
 
     #[inline]
@@ -97,68 +92,65 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
         }
     }
 
-    /// Appends a record that has the sizes `(body, whole)` by `record_size` and for which there is room.
-    #[inline]
-    pub(crate) fn append(&mut self, record: &RecordView<'_>, (body, whole): (usize, usize)) {
-        debug_assert!(whole <= self.room, "the caller looked for room");
-        let delta = self.timestamp_delta(record);
+    /// Appends a record with its framing of just now, for which there is room.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, record: &RecordView<'_>, framing: &Framing) {
+        debug_assert!(framing.size() <= self.room, "the caller looked for room");
         if self.record_count == 0 {
             self.base_timestamp_ms = record.timestamp_ms;
         }
         self.max_timestamp_ms = self.max_timestamp_ms.max(record.timestamp_ms);
-        // Length, attributes, two deltas and the key's length: at most 5 + 1 + 10 + 5 + 5 bytes.
-        let mut front = [0_u8; 32];
-        let mut length = put_varint(&mut front, length_i64(body)) + 1;
-        length += put_after(&mut front, length, delta);
-        length += put_after(&mut front, length, i64::from(self.record_count));
-        length += put_after(
-            &mut front,
-            length,
-            record.key.map_or(-1, |key| length_i64(key.len())),
-        );
-        self.put(front.get(..length).unwrap_or_default());
-        self.put(record.key.unwrap_or_default());
-        self.put_length(record.value.map_or(-1, |value| length_i64(value.len())));
-        self.put(record.value.unwrap_or_default());
-        self.put_length(length_i64(record.headers.len()));
-        for header in record.headers {
-            self.put_length(length_i64(header.key.len()));
-            self.put(header.key.as_bytes());
-            self.put_length(
-                header
-                    .value
-                    .as_ref()
-                    .map_or(-1, |value| length_i64(value.len())),
-            );
-            self.put(header.value.as_deref().unwrap_or_default());
+        match self.chunks.get_mut(self.current).map(AsMut::as_mut) {
+            Some(memory)
+                if record.headers.is_empty()
+                    && framing.size() <= memory.capacity() - memory.len() =>
+            {
+                if let Some(key) = record.key {
+                    framing.put_before_key(memory);
+                    memory.extend_from_slice(key);
+                    framing.put_after_key(memory);
+                } else {
+                    framing.put_all(memory);
+                }
+                memory.extend_from_slice(record.value.unwrap_or_default());
+                memory.push(0); // no headers
+            }
+            _ => self.append_in_pieces(record, framing),
         }
         self.record_count += 1;
-        self.room -= whole;
-        self.written += whole;
+        self.room -= framing.size();
+        self.written += framing.size();
     }
 
-    #[inline]
+    /// The same for records that have headers or do not fit into what is left of one chunk.
+    #[cold]
+    fn append_in_pieces(&mut self, record: &RecordView<'_>, framing: &Framing) {
+        self.put(framing.before_key());
+        self.put(record.key.unwrap_or_default());
+        self.put(framing.after_key());
+        self.put(record.value.unwrap_or_default());
+        self.put_headers(record.headers);
+    }
+
+    fn put_headers(&mut self, headers: &[Header]) {
+        self.put_length(length_i64(headers.len()));
+        for header in headers {
+            self.put_length(length_i64(header.key.len()));
+            self.put(header.key.as_bytes());
+            let value = header.value.as_deref();
+            self.put_length(value.map_or(-1, |value| length_i64(value.len())));
+            self.put(value.unwrap_or_default());
+        }
+    }
+
     fn put_length(&mut self, length: i64) {
         let mut bytes = [0_u8; 10];
         let count = put_varint(&mut bytes, length);
         self.put(bytes.get(..count).unwrap_or_default());
     }
 
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(chunk) = self.chunks.get_mut(self.current) {
-            let memory = chunk.as_mut();
-            if bytes.len() <= memory.capacity() - memory.len() {
-                memory.extend_from_slice(bytes);
-                return;
-            }
-        }
-        self.put_across(bytes);
-    }
-
     /// As much as fits into each chunk in turn.
-    #[cold]
-    fn put_across(&mut self, mut bytes: &[u8]) {
+    fn put(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Some(chunk) = self.chunks.get_mut(self.current) else {
                 debug_assert!(false, "the caller looked for room");
@@ -183,7 +175,73 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
     }
 }
 
-#[inline]
-fn put_after(out: &mut [u8], at: usize, value: i64) -> usize {
-    out.get_mut(at..).map_or(0, |rest| put_varint(rest, value))
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{BatchReader, Headers};
+
+    type Made = (
+        i64,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        Vec<(String, Option<Vec<u8>>)>,
+    );
+
+    fn record() -> impl Strategy<Value = Made> {
+        let bytes = |most| proptest::option::of(proptest::collection::vec(any::<u8>(), 0..most));
+        let timestamp = prop_oneof![
+            1_700_000_000_000..1_700_000_000_100_i64,
+            Just(0),
+            Just(i64::MAX)
+        ];
+        let headers = proptest::collection::vec(("[a-z]{0,70}", bytes(80)), 0..3);
+        (timestamp, bytes(70), bytes(300), headers)
+    }
+
+    proptest! {
+        /// Whatever the chunks' sizes: what goes in comes out, and takes what was foretold.
+        #[test]
+        fn append_of_any_records_over_any_chunks_reads_back(
+            records in proptest::collection::vec(record(), 1..80),
+            chunk_size in 1..700_usize,
+        ) {
+            let mut builder = BatchBuilder::new(vec![Vec::with_capacity(chunk_size)]);
+            for (timestamp_ms, key, value, headers) in &records {
+                let headers: Headers = headers
+                    .iter()
+                    .map(|(key, value)| Header { key: key.clone(), value: value.clone().map(Bytes::from) })
+                    .collect();
+                let view = RecordView {
+                    timestamp_ms: *timestamp_ms,
+                    key: key.as_deref(),
+                    value: value.as_deref(),
+                    headers: headers.as_slice(),
+                };
+                let framing = builder.framing(&view);
+                while builder.room() < framing.size() {
+                    builder.add_chunk(Vec::with_capacity(chunk_size));
+                }
+                let before = builder.written();
+                builder.append(&view, &framing);
+                prop_assert_eq!(builder.written() - before, framing.size());
+            }
+            let base = builder.base_timestamp_ms();
+            let written = builder.written();
+            let chunks: Vec<Bytes> = builder.into_chunks().into_iter().map(Bytes::from).collect();
+            prop_assert_eq!(chunks.iter().map(Bytes::len).sum::<usize>(), written);
+            let mut reader = BatchReader::new(&chunks);
+            for (timestamp_ms, key, value, headers) in records {
+                let read = reader.read().expect("it is there");
+                prop_assert_eq!(base.wrapping_add(read.timestamp_delta_ms), timestamp_ms);
+                prop_assert_eq!(read.key.as_deref(), key.as_deref());
+                prop_assert_eq!(read.value.as_deref(), value.as_deref());
+                let read: Vec<_> = read.headers.as_slice().iter().map(|h| (h.key.clone(), h.value.as_deref().map(<[u8]>::to_vec))).collect();
+                prop_assert_eq!(read, headers);
+            }
+            prop_assert!(reader.read().is_none());
+        }
+    }
 }

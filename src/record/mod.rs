@@ -4,6 +4,7 @@
 mod batch_builder;
 mod batch_header;
 mod batch_reader;
+mod framing;
 mod headers;
 mod size;
 mod varint;
@@ -12,4 +13,4 @@ pub(crate) use self::batch_builder::{BatchBuilder, RecordView};
 pub(crate) use self::batch_header::{BATCH_OVERHEAD, BatchHeader, ProducerState};
 pub(crate) use self::batch_reader::BatchReader;
 pub use self::headers::{Header, Headers};
-pub(crate) use self::size::upper_bound;
+pub(crate) use self::size::{is_within, upper_bound};

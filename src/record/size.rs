@@ -15,6 +15,18 @@ pub(crate) fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[H
     BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + body
 }
 
+/// Whether [`upper_bound`] is certainly no more than `most`: cheaper to say than how much it is.
+#[inline]
+pub(crate) fn is_within(
+    (key, value, headers): (Option<&[u8]>, Option<&[u8]>, &[Header]),
+    most: usize,
+) -> bool {
+    const LENGTHS: usize = 3 * 10;
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    headers.is_empty()
+        && BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + LENGTHS + length(key) + length(value) <= most
+}
+
 /// A nullable byte string with its length in front.
 #[inline]
 pub(super) fn nullable_size(bytes: Option<&[u8]>) -> usize {
@@ -26,6 +38,9 @@ pub(super) fn nullable_size(bytes: Option<&[u8]>) -> usize {
 /// The headers, with their count in front.
 #[inline]
 pub(super) fn headers_size(headers: &[Header]) -> usize {
+    if headers.is_empty() {
+        return 1;
+    }
     let each = |header: &Header| {
         nullable_size(Some(header.key.as_bytes())) + nullable_size(header.value.as_deref())
     };

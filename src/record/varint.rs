@@ -25,7 +25,7 @@ pub(super) fn varint_size(value: i64) -> usize {
 }
 
 #[inline]
-fn zig_zag(value: i64) -> u64 {
+pub(super) fn zig_zag(value: i64) -> u64 {
     u64::from_ne_bytes(((value << 1) ^ (value >> 63)).to_ne_bytes())
 }
 

@@ -107,7 +107,7 @@ fn drive(
                 scope.spawn(move || {
                     let count = send_share(args, thread, ring, producer, report)?;
                     sent.fetch_add(count, Relaxed);
-                    Ok(())
+                    Ok::<(), Error>(())
                 })
             })
             .collect();

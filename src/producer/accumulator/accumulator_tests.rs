@@ -78,7 +78,12 @@ impl Bench {
         }
     }
 
-    fn append(&self, partition: Option<i32>, value: &[u8], callback: Option<Callback>) -> Append {
+    fn append(
+        &self,
+        partition: Option<i32>,
+        value: &[u8],
+        callback: Option<Callback<'_>>,
+    ) -> Append {
         let topic = self.accumulator.topic("topic").expect("it is known");
         let mut record = RecordToAppend {
             partition,

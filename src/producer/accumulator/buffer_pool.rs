@@ -271,6 +271,7 @@ impl BufferPool {
         line.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
+    #[cold]
     fn leave(&self, ticket: u64) {
         let mut woken = Vec::new();
         {

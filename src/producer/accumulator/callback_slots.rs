@@ -1,7 +1,7 @@
 //! The callbacks of one batch, in order, each in 40 bytes that count as `buffer.memory`.
 //!
 //! Java's counterpart: the thunks of `ProducerBatch`. Thread: application while the batch is open
-//! (under its queue's lock), then Sender. Locks: the pool's, to count.
+//! (under its queue's lock), then Sender. Locks: the pool's, to count, and the stock's, a leaf.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, 
 use crate::producer::delivery_error::FailedBatch;
 use crate::producer::record_metadata::RecordMetadata;
 use crate::producer::send_handle::{offset_of, timestamp_of};
+use crate::sync::Mutex;
 
 /// What a callback's record metadata needs besides the batch's outcome.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +42,43 @@ pub(super) const GROUP_BYTES: usize = GROUP * size_of::<Slot>();
 
 pub(super) struct CallbackSlots {
     slots: Vec<Slot>,
+    /// How many slots are counted for; there may be capacity for more.
+    room: usize,
     /// The distinct shared callbacks of this batch; mostly one.
     shared: Vec<Arc<dyn DeliveryCallback>>,
     once: Vec<Option<OnceCallback>>,
     pool: Arc<BufferPool>,
     charged: usize,
+    stock: Arc<SlotStock>,
+}
+
+/// Vectors that batches have done with, for new ones: allocating them on one thread and freeing
+/// them on another costs more than filling them. Empty ones are not counted as `buffer.memory`.
+#[derive(Debug, Default)]
+pub(super) struct SlotStock(Mutex<Vec<Vec<Slot>>>);
+
+/// As many as are on their way in a busy moment.
+const STOCK: usize = 16;
+
+/// Larger vectors are not kept: 40 KB each.
+const KEPT_SLOTS: usize = 1024;
+
+impl SlotStock {
+    fn take(&self) -> Vec<Slot> {
+        let kept = self.0.lock().pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(GROUP))
+    }
+
+    fn put_back(&self, mut slots: Vec<Slot>) {
+        slots.clear();
+        if slots.capacity() == 0 || slots.capacity() > KEPT_SLOTS {
+            return;
+        }
+        let mut stock = self.0.lock();
+        if stock.len() < STOCK {
+            stock.push(slots);
+        }
+    }
 }
 
 impl std::fmt::Debug for CallbackSlots {
@@ -57,45 +90,49 @@ impl std::fmt::Debug for CallbackSlots {
 }
 
 impl CallbackSlots {
-    pub(super) fn new(pool: Arc<BufferPool>, charged: usize) -> Self {
+    pub(super) fn new(pool: Arc<BufferPool>, charged: usize, stock: Arc<SlotStock>) -> Self {
         Self {
             slots: Vec::new(),
+            room: 0,
             shared: Vec::new(),
             once: Vec::new(),
             pool,
             charged,
+            stock,
         }
     }
 
     /// Whether one more is counted for; asks the pool for a group if not.
     #[inline]
     pub(super) fn has_room(&mut self) -> bool {
-        self.slots.len() < self.slots.capacity() || self.grow()
+        self.slots.len() < self.room || self.grow()
     }
 
     /// Doubles, so that what is moved stays in proportion to what is there.
     #[cold]
     fn grow(&mut self) -> bool {
-        let wanted = (2 * self.slots.len()).max(GROUP);
+        if self.room == 0 {
+            // The first group was counted when the batch was made (or could not be: tiny pools).
+            self.slots = self.stock.take();
+            self.room = GROUP;
+            return true;
+        }
+        let wanted = 2 * self.room;
         let bytes = wanted * size_of::<Slot>();
-        // The first group was counted when the batch was made (or could not be: tiny pools).
-        let first = self.slots.is_empty();
-        if !first && bytes > self.charged && !self.pool.try_charge(bytes - self.charged) {
+        if bytes > self.charged && !self.pool.try_charge(bytes - self.charged) {
             return false;
         }
-        self.charged = if first {
-            self.charged
-        } else {
-            self.charged.max(bytes)
-        };
+        self.charged = self.charged.max(bytes);
         self.slots.reserve_exact(wanted - self.slots.len());
+        self.room = wanted;
         true
     }
 
     #[inline]
-    pub(super) fn push(&mut self, callback: Callback, facts: RecordFacts) {
+    pub(super) fn push(&mut self, callback: Callback<'_>, facts: RecordFacts) {
         let (callback, tag) = match callback.0 {
-            Kind::Shared(callback, tag) => (self.shared_index(callback), tag),
+            Kind::Lent(callback, tag) => (self.shared_index(callback), tag),
+            Kind::Shared(callback, tag) => (self.shared_index(&callback), tag),
             Kind::Once(callback) => {
                 self.once.push(Some(callback));
                 (ONCE, self.once.len() as u64 - 1)
@@ -108,11 +145,12 @@ impl CallbackSlots {
         });
     }
 
+    /// Where among the batch's own it is, mostly last; a new one is added.
     #[inline]
-    fn shared_index(&mut self, callback: Arc<dyn DeliveryCallback>) -> u32 {
-        let same = |known: &Arc<dyn DeliveryCallback>| Arc::ptr_eq(known, &callback);
+    fn shared_index(&mut self, callback: &Arc<dyn DeliveryCallback>) -> u32 {
+        let same = |known: &Arc<dyn DeliveryCallback>| Arc::ptr_eq(known, callback);
         let at = self.shared.iter().rposition(same).unwrap_or_else(|| {
-            self.shared.push(callback);
+            self.shared.push(Arc::clone(callback));
             self.shared.len() - 1
         });
         u32::try_from(at).unwrap_or(ONCE - 1)
@@ -128,11 +166,12 @@ impl CallbackSlots {
             serialized_key_size: -1,
             serialized_value_size: -1,
         };
+        let mut slots = std::mem::take(&mut self.slots);
         for Slot {
             facts,
             callback,
             tag,
-        } in std::mem::take(&mut self.slots)
+        } in slots.drain(..)
         {
             let own_ms = base_timestamp_ms.wrapping_add(facts.timestamp_delta_ms);
             metadata.offset = offset_of(ack.base_offset, facts.index);
@@ -147,6 +186,7 @@ impl CallbackSlots {
                 run_guarded("a delivery callback", || once(Ok(&metadata)));
             }
         }
+        self.stock.put_back(slots);
     }
 
     /// Tells each, in order, why its record failed.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::partition_queue::HeadState;
 use super::schedule::{Schedule, Timer};
-use super::topic::Slot;
+use super::topic::{Activated, Slot};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::backoff::ExponentialBackoff;
 use crate::cluster::{Cluster, NodeId, Uuid};
@@ -38,7 +38,7 @@ pub(crate) struct Drainer {
     schedule: Schedule,
     /// Which node is asked first; moves on with every look.
     turn: usize,
-    activated: Vec<Arc<Slot>>,
+    activated: Vec<Activated>,
 }
 
 /// What the Sender remembers of a slot.
@@ -106,6 +106,18 @@ enum Standing {
     Sendable(NodeId),
     Lingers(Instant),
     BacksOff(Instant),
+}
+
+impl SlotView {
+    fn new(slot: Arc<Slot>) -> Self {
+        Self {
+            slot,
+            in_ring: None,
+            blocked: false,
+            muted: false,
+            backoff: None,
+        }
+    }
 }
 
 impl Drainer {
@@ -177,21 +189,41 @@ impl Drainer {
     fn take_in_activated(&mut self, now: Instant) {
         let mut activated = std::mem::take(&mut self.activated);
         self.accumulator.take_activated(&mut activated);
-        for slot in activated.drain(..) {
-            // Cleared before the look: what comes after it activates again.
-            slot.active.store(false, Ordering::Release);
-            std::sync::atomic::fence(Ordering::SeqCst);
+        for Activated { slot, opened } in activated.drain(..) {
+            let nothing_more = slot.take_note();
+            let opened = opened.filter(|_| nothing_more);
             let id = slot.id;
-            self.slots.entry(id).or_insert_with(|| SlotView {
-                slot,
-                in_ring: None,
-                blocked: false,
-                muted: false,
-                backoff: None,
-            });
+            if let (Some(created), false) = (opened, self.slots.contains_key(&id)) {
+                if self.take_in_opened(&slot, created, now) {
+                    continue;
+                }
+            }
+            self.slots.entry(id).or_insert_with(|| SlotView::new(slot));
             self.look(id, now);
         }
         self.activated = activated;
+    }
+
+    /// A queue that was empty has one batch, and it lingers: what a look would say, without one.
+    /// False: there is more to it.
+    fn take_in_opened(&mut self, slot: &Arc<Slot>, created: Instant, now: Instant) -> bool {
+        let config = &self.accumulator.config;
+        let lingers_until = crate::time::deadline(created, config.linger);
+        let expires = crate::time::deadline(created, config.delivery_timeout);
+        let tp = &slot.topic_partition;
+        let partition = self.cluster.partition(&tp.topic, tp.partition);
+        if lingers_until <= now
+            || self.accumulator.everything_is_sendable()
+            || partition.is_none_or(|partition| partition.leader.is_none())
+        {
+            return false;
+        }
+        let id = slot.id;
+        self.slots.insert(id, SlotView::new(Arc::clone(slot)));
+        self.lingering.insert(id);
+        self.schedule.set(id, Timer::Ready, lingers_until);
+        self.schedule.set(id, Timer::Expiry, expires);
+        true
     }
 
     /// Puts a slot where it belongs now.
@@ -437,14 +469,7 @@ impl Drainer {
     fn view(&mut self, slot: SlotId) -> Option<Arc<Slot>> {
         if !self.slots.contains_key(&slot) {
             let handle = self.accumulator.slot(slot)?;
-            let view = SlotView {
-                slot: handle,
-                in_ring: None,
-                blocked: false,
-                muted: false,
-                backoff: None,
-            };
-            self.slots.insert(slot, view);
+            self.slots.insert(slot, SlotView::new(handle));
         }
         self.slots.get(&slot).map(|view| Arc::clone(&view.slot))
     }

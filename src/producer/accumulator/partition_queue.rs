@@ -68,30 +68,40 @@ impl PartitionQueue {
     }
 
     /// Appends to the open batch, if there is one and the record fits; one that is full is sealed.
-    #[inline]
     pub(super) fn try_append(
         &mut self,
         record: &RecordView<'_>,
-        callback: &mut Option<Callback>,
+        callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
     ) -> Fit {
-        let Some(last) = self.batches.back_mut().filter(|last| last.is_open()) else {
-            return Fit::NeedsBatch { sealed: false };
-        };
-        match last.try_append(record, callback, limit, pool) {
-            Some(index) => {
-                let sealed = last.size() >= limit;
-                if sealed {
-                    self.seal_last();
-                }
-                Fit::Appended { index, sealed }
-            }
+        match self.append_to_last(record, callback, limit, pool) {
+            Some((index, sealed)) => Fit::Appended { index, sealed },
             None => {
+                let sealed = self.batches.back().is_some_and(ProducerBatch::is_open);
                 self.seal_last();
-                Fit::NeedsBatch { sealed: true }
+                Fit::NeedsBatch { sealed }
             }
         }
+    }
+
+    /// The same, but a batch that the record does not fit into stays as it is: the record's index,
+    /// and whether the batch was sealed because it is full now.
+    #[inline]
+    pub(super) fn append_to_last(
+        &mut self,
+        record: &RecordView<'_>,
+        callback: &mut Option<Callback<'_>>,
+        limit: usize,
+        pool: &Arc<BufferPool>,
+    ) -> Option<(u32, bool)> {
+        let last = self.batches.back_mut()?;
+        let index = last.try_append(record, callback, limit, pool)?;
+        let sealed = last.size() >= limit;
+        if sealed {
+            self.seal_last();
+        }
+        Some((index, sealed))
     }
 
     fn seal_last(&mut self) {

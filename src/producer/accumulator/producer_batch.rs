@@ -110,25 +110,25 @@ impl ProducerBatch {
     pub(crate) fn try_append(
         &mut self,
         record: &RecordView<'_>,
-        callback: &mut Option<Callback>,
+        callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
     ) -> Option<u32> {
         let Body::Open(builder) = &mut self.body else {
             return None;
         };
-        let sizes = builder.record_size(record);
+        let framing = builder.framing(record);
         let index = builder.record_count();
-        if index > 0 && BATCH_OVERHEAD + builder.written() + sizes.1 > limit {
+        if index > 0 && BATCH_OVERHEAD + builder.written() + framing.size() > limit {
             return None;
         }
-        while builder.room() < sizes.1 {
+        while builder.room() < framing.size() {
             builder.add_chunk(pool.try_chunk()?);
         }
         if callback.is_some() && !self.callbacks.has_room() {
             return None;
         }
-        builder.append(record, sizes);
+        builder.append(record, &framing);
         if let Some(callback) = callback.take() {
             let timestamp_delta_ms = record
                 .timestamp_ms

@@ -14,10 +14,10 @@ use foldhash::fast::RandomState;
 
 use super::ProduceRequestResult;
 use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
-use super::callback_slots::{CallbackSlots, GROUP_BYTES};
+use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
 use super::partition_queue::{Fit, Material};
-use super::topic::{Slot, Sticky, Topic};
+use super::topic::{Activated, Activity, Slot, Sticky, Topic};
 use crate::cluster::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
@@ -50,12 +50,13 @@ pub(crate) struct AccumulatorConfig {
 pub(crate) struct RecordAccumulator {
     pub(super) config: AccumulatorConfig,
     pub(super) pool: Arc<BufferPool>,
+    slot_stock: Arc<SlotStock>,
     pub(super) outstanding: Arc<Outstanding>,
     topics: ArcSwap<HashMap<Arc<str>, Arc<Topic>, RandomState>>,
     /// Every slot there is, by number, and who may add some.
     growth: Mutex<Growth>,
     /// Slots that got something since the Sender looked.
-    activated: Mutex<Vec<Arc<Slot>>>,
+    activated: Mutex<Vec<Activated>>,
     pub(super) queued_batches: AtomicUsize,
     closed: AtomicBool,
     /// When the Sender will look by itself, in nanoseconds after `started`.
@@ -81,7 +82,7 @@ struct TopicSlots {
 
 /// A serialized record on its way into a batch.
 #[derive(Debug)]
-pub(crate) struct RecordToAppend<'a> {
+pub(crate) struct RecordToAppend<'a, 'c> {
     /// `None`: the built-in sticky partitioner chooses.
     pub(crate) partition: Option<i32>,
     pub(crate) timestamp_ms: i64,
@@ -89,7 +90,7 @@ pub(crate) struct RecordToAppend<'a> {
     pub(crate) value: Option<&'a [u8]>,
     pub(crate) headers: &'a [Header],
     /// Taken when the record is appended, left otherwise.
-    pub(crate) callback: Option<Callback>,
+    pub(crate) callback: Option<Callback<'c>>,
 }
 
 /// What an attempt to append came to.
@@ -104,14 +105,6 @@ pub(crate) enum Append {
     /// The partition is not one of the topic's, as far as is known.
     UnknownPartition,
     Failed(Error),
-}
-
-/// Whether the Sender is told at once.
-#[derive(Clone, Copy)]
-enum Wake {
-    Now,
-    /// Only if it would sleep past the linger of a batch created then.
-    IfItSleepsPast(Instant),
 }
 
 /// How one attempt under a queue's lock ended.
@@ -135,6 +128,7 @@ impl RecordAccumulator {
         Arc::new(Self {
             pool,
             config,
+            slot_stock: Arc::default(),
             outstanding: Arc::default(),
             topics: ArcSwap::default(),
             growth: Mutex::new(Growth {
@@ -214,10 +208,11 @@ impl RecordAccumulator {
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).
     /// Wakes the Sender if a batch became full or is new. The size was checked before.
+    #[inline]
     pub(crate) fn try_append(
         &self,
         topic: &Topic,
-        record: &mut RecordToAppend<'_>,
+        record: &mut RecordToAppend<'_, '_>,
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
     ) -> Append {
@@ -227,6 +222,52 @@ impl RecordAccumulator {
             value: record.value,
             headers: record.headers,
         };
+        if let Some(append) = self.append_to_open(topic, &view, record) {
+            ticket.release();
+            return append;
+        }
+        self.append_anywhere(topic, (&view, record), ticket, waker)
+    }
+
+    /// What nearly every record comes to: its partition's last batch is open and has room. `None`
+    /// if not, and then nothing has happened.
+    #[inline]
+    fn append_to_open(
+        &self,
+        topic: &Topic,
+        view: &RecordView<'_>,
+        record: &mut RecordToAppend<'_, '_>,
+    ) -> Option<Append> {
+        let sticky = record.partition.is_none();
+        let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
+        let slot = topic.slot(partition)?;
+        let batch_size = self.config.batch_size;
+        let mut queue = slot.queue.lock();
+        if (sticky && !topic.is_sticky(partition)) || self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let (index, sealed) =
+            queue.append_to_last(view, &mut record.callback, batch_size, &self.pool)?;
+        if sticky {
+            topic.note_produced(partition, rough_size(view), batch_size, sealed);
+        }
+        let result = Arc::clone(queue.last_result()?);
+        drop(queue);
+        if sealed {
+            self.activate(slot, Activity::Full);
+        }
+        Some(Append::Appended { result, index })
+    }
+
+    /// The rest: seals, moves to another partition, opens a batch.
+    #[cold]
+    fn append_anywhere(
+        &self,
+        topic: &Topic,
+        (view, record): (&RecordView<'_>, &mut RecordToAppend<'_, '_>),
+        ticket: &mut MemoryTicket,
+        waker: Option<&Waker>,
+    ) -> Append {
         let mut material: Option<Material> = None;
         loop {
             let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
@@ -234,19 +275,14 @@ impl RecordAccumulator {
                 return Append::UnknownPartition;
             };
             let sticky = record.partition.is_none();
-            match self.attempt(
-                topic,
-                slot,
-                &view,
-                (sticky, &mut record.callback),
-                &mut material,
-            ) {
+            let callback = (sticky, &mut record.callback);
+            match self.attempt(topic, slot, view, callback, &mut material) {
                 Attempt::Done(append) => {
                     ticket.release();
                     return append;
                 }
                 Attempt::Moved => {}
-                Attempt::NeedsBatch => match self.material(&view, ticket, waker) {
+                Attempt::NeedsBatch => match self.material(view, ticket, waker) {
                     Ok(fresh) => material = Some(fresh),
                     Err(append) => return append,
                 },
@@ -255,13 +291,12 @@ impl RecordAccumulator {
     }
 
     /// One try under the queue's lock; what is not used of `material` stays there.
-    #[inline]
     fn attempt(
         &self,
         topic: &Topic,
         slot: &Arc<Slot>,
         view: &RecordView<'_>,
-        (sticky, callback): (bool, &mut Option<Callback>),
+        (sticky, callback): (bool, &mut Option<Callback<'_>>),
         material: &mut Option<Material>,
     ) -> Attempt {
         let partition = slot.topic_partition.partition;
@@ -273,11 +308,9 @@ impl RecordAccumulator {
         if self.closed.load(Ordering::Acquire) {
             return Attempt::Done(Append::Failed(closed()));
         }
-        let mut activate = false;
-        let mut created = None;
+        let mut activity = None;
         let mut fit = queue.try_append(view, callback, batch_size, &self.pool);
         if let Fit::NeedsBatch { sealed } = fit {
-            activate = sealed;
             if sealed && sticky {
                 // The batch that is full had its share; this record goes where the next one does.
                 let bytes = upper_bound(view.key, view.value, view.headers);
@@ -285,18 +318,21 @@ impl RecordAccumulator {
             }
             if sealed && sticky && !topic.is_sticky(partition) {
                 drop(queue);
-                self.activate(slot, Wake::Now);
+                self.activate(slot, Activity::Full);
                 return Attempt::Moved;
             }
             let Some(material) = material.take() else {
                 drop(queue);
-                if activate {
-                    self.activate(slot, Wake::Now);
+                if sealed {
+                    self.activate(slot, Activity::Full);
                 }
                 return Attempt::NeedsBatch;
             };
-            created = Some(material.created);
-            activate = true;
+            activity = Some(if queue.is_empty() {
+                Activity::Opened(material.created)
+            } else {
+                Activity::Full
+            });
             self.queued_batches.fetch_add(1, Ordering::AcqRel);
             queue.push_new(slot.id, slot.topic_partition.clone(), material);
             fit = queue.try_append(view, callback, batch_size, &self.pool);
@@ -306,7 +342,7 @@ impl RecordAccumulator {
             self.queued_batches
                 .fetch_sub(queue.pop_empty(), Ordering::AcqRel);
             drop(queue);
-            self.activate(slot, Wake::Now);
+            self.activate(slot, Activity::Full);
             return Attempt::Done(Append::Failed(too_large_for_pool(self.pool.total())));
         };
         if sticky {
@@ -314,9 +350,9 @@ impl RecordAccumulator {
         }
         let result = queue.last_result().map(Arc::clone);
         drop(queue);
-        match created {
-            _ if sealed || (activate && created.is_none()) => self.activate(slot, Wake::Now),
-            Some(created) => self.activate(slot, Wake::IfItSleepsPast(created)),
+        match activity {
+            _ if sealed => self.activate(slot, Activity::Full),
+            Some(activity) => self.activate(slot, activity),
             None => {}
         }
         match result {
@@ -342,7 +378,11 @@ impl RecordAccumulator {
                 let created = self.time.now();
                 Ok(Material {
                     chunks,
-                    callbacks: CallbackSlots::new(Arc::clone(&self.pool), charged),
+                    callbacks: CallbackSlots::new(
+                        Arc::clone(&self.pool),
+                        charged,
+                        Arc::clone(&self.slot_stock),
+                    ),
                     created,
                     deadline: deadline(created, self.config.delivery_timeout),
                     flush_token: self.outstanding.begin(),
@@ -363,13 +403,14 @@ impl RecordAccumulator {
     /// Tells the Sender that a slot has something new; with a system call only if it sleeps and
     /// would not look in time by itself. It is asked after the slot is on the list, and the Sender
     /// looks at the list after it has said when it looks next, so one of the two sees the other.
-    fn activate(&self, slot: &Arc<Slot>, wake: Wake) {
-        if !slot.active.swap(true, Ordering::AcqRel) {
-            self.activated.lock().push(Arc::clone(slot));
+    fn activate(&self, slot: &Arc<Slot>, activity: Activity) {
+        if let Some(opened) = slot.note(activity) {
+            let slot = Arc::clone(slot);
+            self.activated.lock().push(Activated { slot, opened });
         }
-        let wake = match wake {
-            Wake::Now => true,
-            Wake::IfItSleepsPast(created) => self.sender_sleeps_past(created),
+        let wake = match activity {
+            Activity::Full => true,
+            Activity::Opened(created) => self.sender_sleeps_past(created),
         };
         if wake {
             self.wakeup.wake();
@@ -402,7 +443,7 @@ impl RecordAccumulator {
         !self.activated.lock().is_empty()
     }
 
-    pub(super) fn take_activated(&self, into: &mut Vec<Arc<Slot>>) {
+    pub(super) fn take_activated(&self, into: &mut Vec<Activated>) {
         std::mem::swap(&mut *self.activated.lock(), into);
     }
 

@@ -4,7 +4,8 @@
 //! Thread: any. Locks: a slot's queue; the sticky choice is made under the current partition's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering, fence};
+use std::time::Instant;
 
 use super::partition_queue::PartitionQueue;
 use crate::cluster::{TopicInfo, TopicPartition};
@@ -28,8 +29,25 @@ pub(super) struct Slot {
     pub(super) id: SlotId,
     pub(super) topic_partition: TopicPartition,
     pub(super) queue: Mutex<PartitionQueue>,
-    /// On the activated list, and not taken from it yet.
-    pub(super) active: AtomicBool,
+    /// `NOTHING`, or on the activated list and not taken from it yet: why.
+    noted: AtomicU8,
+}
+
+/// What an appender tells the Sender of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// A batch was opened in a queue that was empty: it goes when its linger is over. The Sender
+    /// believes that without a look, which would contend with the very appender for the queue.
+    Opened(Instant),
+    /// There is a batch that may go now.
+    Full,
+}
+
+/// An entry of the activated list: when a batch was opened, if that is all.
+#[derive(Debug)]
+pub(super) struct Activated {
+    pub(super) slot: Arc<Slot>,
+    pub(super) opened: Option<Instant>,
 }
 
 /// The partition that records without a key go to at the moment, and how much went there.
@@ -139,8 +157,28 @@ impl Slot {
             id,
             topic_partition,
             queue: Mutex::new(PartitionQueue::new()),
-            active: AtomicBool::new(false),
+            noted: AtomicU8::new(NOTHING),
         }
+    }
+
+    /// Notes an activity; `Some` if the slot has to be put on the activated list, and with what.
+    pub(super) fn note(&self, activity: Activity) -> Option<Option<Instant>> {
+        match activity {
+            Activity::Opened(created) => self
+                .noted
+                .compare_exchange(NOTHING, OPENED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+                .then_some(Some(created)),
+            Activity::Full => (self.noted.swap(FULL, Ordering::AcqRel) == NOTHING).then_some(None),
+        }
+    }
+
+    /// Takes the note, before any look at the queue: what comes after it is noted again. Whether
+    /// no more than the opening of a batch was noted.
+    pub(super) fn take_note(&self) -> bool {
+        let noted = self.noted.swap(NOTHING, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        noted == OPENED
     }
 }
 
@@ -153,3 +191,7 @@ impl Sticky {
         }
     }
 }
+
+const NOTHING: u8 = 0;
+const OPENED: u8 = 1;
+const FULL: u8 = 2;

@@ -198,7 +198,7 @@ impl Bench {
         self.send_with(partition, None)
     }
 
-    pub(super) fn send_with(&self, partition: i32, callback: Option<Callback>) -> SendHandle {
+    pub(super) fn send_with(&self, partition: i32, callback: Option<Callback<'_>>) -> SendHandle {
         self.send_value(partition, b"value", callback)
     }
 
@@ -206,7 +206,7 @@ impl Bench {
         &self,
         partition: i32,
         value: &[u8],
-        callback: Option<Callback>,
+        callback: Option<Callback<'_>>,
     ) -> SendHandle {
         let topic = self.shared.accumulator.topic(TOPIC).expect("it is known");
         let mut record = RecordToAppend {
