@@ -21,6 +21,9 @@ pub(crate) const TRIALS: &[Entry] = &[
         "each_broker_killed_in_turn_loses_and_repeats_nothing",
         |stage| stage.three(each_killed),
     ),
+    Entry::new("leader_2_8_2_killed_loses_and_repeats_nothing", |_| {
+        leader_killed_2_8_2()
+    }),
     Entry::new("broker_4_3_1_restarted_on_its_port_loses_nothing", |_| {
         restarted(Version::V4_3_1)
     }),
@@ -72,6 +75,11 @@ fn leader_killed(kafka: &RealKafka) -> Outcome {
     exactly_once(kafka, "leader-killed", &sent)?;
     identity(kafka, "leader-killed", &sent)?;
     Ok(kafka.start_node(2)?)
+}
+
+fn leader_killed_2_8_2() -> Outcome {
+    let kafka = RealKafka::start(&ClusterOptions::new(Version::V2_8_2).brokers(3))?;
+    leader_killed(&kafka)
 }
 
 fn each_killed(kafka: &RealKafka) -> Outcome {
