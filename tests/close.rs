@@ -453,3 +453,25 @@ fn producers_made_and_dropped_many_times_leave_nothing() {
     // The broker's own ends close a moment later.
     eventually("the descriptors are closed", || descriptors() <= before + 4);
 }
+
+#[test]
+fn flushes_that_wait_end_when_the_producer_is_closed_by_force() {
+    let _alone = alone();
+    let kafka = cluster();
+    kafka.with(|cluster| cluster.fault(Fault::hold(On::produce()).always()));
+    let producer = start(config(&kafka).linger(secs(20)));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 4, 100);
+    thread::scope(|scope| {
+        let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| producer.flush())).collect();
+        eventually("the flushes let the records go", || {
+            kafka.with(|cluster| logs(cluster)) > 0
+        });
+        assert!(producer.close(ms(50)).is_err());
+        for flush in waits {
+            flush.join().unwrap().unwrap();
+        }
+    });
+    assert!(ledger.sent.iter().all(|sent| sent.handle.is_done()));
+    assert_no_threads();
+}

@@ -10,7 +10,7 @@
 
 mod fixtures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +19,11 @@ use kafka_producer::{
     ProducerRecord,
 };
 use kafka_test_support::{
-    Api, Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, TopicConfig, VersionProfile, What,
+    Api, Change, ClusterConfig, EmbeddedKafka, Fault, Moment, On, StoredRecord, TopicConfig,
+    VersionProfile, What,
 };
 
-use fixtures::ledger::{Ledger, Outcome, assert_logs_tell, logs_of, values_in};
+use fixtures::ledger::{Ledger, Outcome, assert_logs_tell, logs_of, text_of, values_in};
 use fixtures::peer::{Proxy, dead_address};
 use fixtures::{
     Limit, Random, assert_names, assert_waited, config, config_for, eventually, ms, secs, start,
@@ -391,12 +392,74 @@ fn gap_told_of_a_batch_whose_attempts_were_all_answered_is_mended() {
 
 #[test]
 fn broker_that_forgot_the_producer_loses_and_repeats_nothing() {
-    survives(1, |kafka| {
+    // The oldest one refuses what it does not know (59 UNKNOWN_PRODUCER_ID).
+    for versions in [VersionProfile::KAFKA_43, VersionProfile::KAFKA_21] {
+        let forgets = |kafka: &EmbeddedKafka| {
+            for partition in 0..PARTITIONS {
+                let change = Change::ForgetProducers(TOPIC.to_owned(), partition);
+                kafka.with(|cluster| cluster.apply(change));
+            }
+        };
+        survives_as(cluster(1).versions(versions), |config| config, forgets);
+    }
+}
+
+/// An unclean election loses what was acknowledged. That is not ours to mend; what comes after it
+/// still arrives once and in order.
+#[test]
+fn log_that_lost_acknowledged_records_gets_all_that_follow_once_and_in_order() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("one", 1));
+    let producer = start(busy(&kafka).batch_size(0));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "one", 1, 20);
+    producer.flush().unwrap();
+    kafka.with(|cluster| {
+        cluster.apply(Change::Truncate("one".to_owned(), 0, 12));
+    });
+    ledger.sent.clear();
+    for number in 0..60 {
+        ledger.send(&producer, "one", Some(0), format!("after {number:03}"));
+    }
+    producer.flush().unwrap();
+    for (sent, number) in ledger.sent.into_iter().zip(0..) {
+        assert_eq!(sent.handle.get().unwrap().offset(), Some(12 + number));
+    }
+    let values = values_in(&kafka, "one", 0);
+    let due: Vec<String> = (0..60).map(|number| format!("after {number:03}")).collect();
+    assert_eq!(values[12..], due);
+}
+
+/// Retention deletes old records, and with them nothing that a producer goes by.
+#[test]
+fn records_deleted_by_retention_disturb_nothing() {
+    survives_appending(|kafka| {
         for partition in 0..PARTITIONS {
-            let change = Change::ForgetProducers(TOPIC.to_owned(), partition);
+            let end = kafka.with(|cluster| cluster.end_offset(TOPIC, partition));
+            let change = Change::DeleteRecords(TOPIC.to_owned(), partition, end);
             kafka.with(|cluster| cluster.apply(change));
         }
     });
+}
+
+/// The log does not begin at 0 any more, so only offsets and order are held against the handles.
+fn survives_appending(change: impl Fn(&EmbeddedKafka)) {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(cluster(1));
+    let producer = start(busy(&kafka));
+    let mut last = [-1; 4];
+    for _ in 0..20 {
+        let mut ledger = Ledger::default();
+        ledger.send_many(&producer, TOPIC, PARTITIONS, 40);
+        producer.flush().unwrap();
+        change(&kafka);
+        for outcome in ledger.settle() {
+            let metadata = outcome.result.unwrap();
+            let partition = usize::try_from(metadata.partition()).unwrap();
+            assert_eq!(metadata.offset(), Some(last[partition] + 1));
+            last[partition] += 1;
+        }
+    }
 }
 
 #[test]
@@ -723,6 +786,16 @@ fn retries_of_zero_fails_at_the_first_code() {
 
 /// One run of many faults at once; the seed is all of it but the timing.
 fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
+    let (kafka, outcomes) = random_run_as(seed, delivery_timeout, |config| config);
+    assert_logs_tell(&kafka, &outcomes);
+    outcomes
+}
+
+fn random_run_as(
+    seed: u64,
+    delivery_timeout: Duration,
+    change: impl FnOnce(ProducerConfig) -> ProducerConfig,
+) -> (EmbeddedKafka, Vec<Outcome>) {
     let _limit = Limit::new(secs(90));
     let mut random = Random(seed);
     let versions = *random.pick(&[
@@ -732,13 +805,17 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         VersionProfile::KAFKA_21,
     ]);
     let kafka = EmbeddedKafka::start(cluster(3).topic("other", 3).versions(versions).seed(seed));
+    let proxies: Vec<Proxy> = (1..=3)
+        .map(|node| Proxy::to(([127, 0, 0, 1], kafka.port(node)).into()))
+        .collect();
+    send_through(&kafka, &proxies);
     let batch = 200 + usize::try_from(random.below(2000)).unwrap();
     let config = config(&kafka)
         .batch_size(batch)
         .linger(ms(random.below(4)))
         .request_timeout(delivery_timeout.min(ms(500)) / 2)
         .delivery_timeout(delivery_timeout);
-    let producer = start(config);
+    let producer = start(change(config));
     let mut ledger = Ledger::default();
     for _ in 0..30 {
         if random.below(2) == 0 {
@@ -746,6 +823,13 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         }
         if random.below(4) == 0 {
             restart_or_move(&kafka, &mut random);
+            send_through(&kafka, &proxies);
+        }
+        // A connection breaks wherever it is; before that its answers may have stopped.
+        match random.below(8) {
+            0 => random.pick(&proxies).cut(),
+            1 => random.pick(&proxies).withhold_answers(),
+            _ => {}
         }
         let count = usize::try_from(random.below(60)).unwrap();
         ledger.send_many(&producer, TOPIC, PARTITIONS, count);
@@ -762,6 +846,7 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
         kafka.start_broker(node);
         kafka.with(|cluster| cluster.apply(Change::ThawMetadata(node)));
     }
+    proxies.iter().for_each(Proxy::cut);
     producer.flush().unwrap();
     // Whatever came before, now everything has to go through.
     let late = ledger.sent.len();
@@ -772,9 +857,16 @@ fn random_run(seed: u64, delivery_timeout: Duration) -> Vec<Outcome> {
     for outcome in &outcomes[late..] {
         assert!(outcome.result.is_ok(), "seed {seed}: {:?}", outcome.result);
     }
-    assert_logs_tell(&kafka, &outcomes);
     println!("codes {:?}", codes(&kafka));
-    outcomes
+    drop(producer);
+    (kafka, outcomes)
+}
+
+/// Clients are told to find the brokers behind the proxies.
+fn send_through(kafka: &EmbeddedKafka, proxies: &[Proxy]) {
+    for (proxy, node) in proxies.iter().zip(1..) {
+        kafka.with(|cluster| cluster.set_endpoint(node, "127.0.0.1", proxy.port()));
+    }
 }
 
 /// How often which code was the answer to a batch.
@@ -878,6 +970,45 @@ fn random_faults_under_a_short_delivery_timeout_leave_true_outcomes() {
             outcomes.iter().filter(is(Persistence::Unknown)).count(),
         );
     });
+}
+
+/// Without idempotence there may be repetitions; what was acknowledged is there all the same, where
+/// it was said, and what is said to be nowhere is nowhere.
+#[test]
+fn random_faults_without_idempotence_lose_nothing_that_was_acknowledged() {
+    for_seeds(|seed| {
+        for delivery_timeout in [secs(60), ms(150)] {
+            let plain = |config: ProducerConfig| config.enable_idempotence(false);
+            let (kafka, outcomes) = random_run_as(seed, delivery_timeout, plain);
+            for topic in [TOPIC, "other"] {
+                let of_topic = outcomes.iter().filter(|outcome| outcome.topic == topic);
+                assert_at_least_once(seed, &logs_of(&kafka, topic), of_topic);
+            }
+        }
+    });
+}
+
+fn assert_at_least_once<'a>(
+    seed: u64,
+    logs: &[Vec<StoredRecord>],
+    outcomes: impl Iterator<Item = &'a Outcome>,
+) {
+    let written: BTreeSet<String> = logs.iter().flatten().map(text_of).collect();
+    for Outcome { value, result, .. } in outcomes {
+        match result {
+            Ok(metadata) => {
+                let partition = usize::try_from(metadata.partition()).unwrap();
+                let offset = usize::try_from(metadata.offset().unwrap()).unwrap();
+                let there = text_of(&logs[partition][offset]);
+                assert_eq!(&there, value, "seed {seed}: {metadata}");
+            }
+            Err(error) if error.persistence() == Persistence::NotWritten => {
+                let is_written = written.contains(value);
+                assert!(!is_written, "seed {seed}: {value} was written: {error:?}");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use kafka_producer::{KafkaProducer, ProducerRecord, SendHandle};
 use kafka_test_support::{Change, ClusterConfig, EmbeddedKafka, Fault, On};
 
-use fixtures::peer::{Peer, dead_address};
+use fixtures::peer::{Peer, Proxy, dead_address};
 use fixtures::process::Usage;
 use fixtures::{Limit, config, config_for, eventually, lock, ms, secs, start};
 
@@ -193,7 +193,8 @@ fn producer_with_a_partition_that_ended_unknown_sleeps() {
     assert!(send(&producer, 0).get().is_err());
     assert_sleeps(150);
     kafka.with(kafka_test_support::Cluster::clear_faults);
-    send(&producer, 0).get().unwrap();
+    // The connection may have to be made anew, which may take longer than this delivery timeout.
+    eventually("the partition goes on", || send(&producer, 0).get().is_ok());
 }
 
 #[test]
@@ -229,4 +230,33 @@ fn throttled_producer_sleeps() {
     let handle = send(&producer, 0);
     assert_sleeps(10);
     handle.get().unwrap();
+}
+
+/// The socket takes no more of a request: the rest waits for the kernel to say so, and for nothing else.
+#[test]
+fn producer_whose_broker_does_not_read_sleeps() {
+    let _alone = alone();
+    let kafka = cluster();
+    let proxy = Proxy::to(([127, 0, 0, 1], kafka.port(1)).into());
+    kafka.with(|cluster| cluster.set_endpoint(1, "127.0.0.1", proxy.port()));
+    let config = config_for(format!("127.0.0.1:{}", kafka.port(2)));
+    let producer = start(config.linger(ms(0)));
+    send(&producer, 0).get().unwrap();
+    send(&producer, 1).get().unwrap();
+    proxy.read_nothing(true);
+    let value = vec![7; 900_000];
+    let handles: Vec<SendHandle> = (0..16)
+        .map(|_| {
+            let record = ProducerRecord::new("t", value.as_slice()).partition(0);
+            producer.send(record).unwrap()
+        })
+        .collect();
+    // The other broker's partition goes on beside it.
+    send(&producer, 1).get().unwrap();
+    assert_sleeps(20);
+    assert!(handles.iter().all(|handle| !handle.is_done()));
+    proxy.read_nothing(false);
+    for handle in handles {
+        handle.get().unwrap();
+    }
 }

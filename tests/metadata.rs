@@ -22,7 +22,7 @@ use kafka_test_support::{
 };
 
 use fixtures::ledger::{Ledger, logs_of, values_in};
-use fixtures::peer::dead_address;
+use fixtures::peer::{Proxy, dead_address};
 use fixtures::{Limit, assert_names, config, config_for, eventually, lock, ms, secs, start};
 
 fn metadata_requests(kafka: &EmbeddedKafka) -> usize {
@@ -506,4 +506,84 @@ fn topic_created_anew_with_other_partitions_is_followed() {
         let after = kafka.with(|c| c.end_offset("again", 0) + c.end_offset("again", 1));
         assert_eq!(after - before, 50);
     }
+}
+
+#[test]
+fn broker_that_comes_back_at_another_address_is_found() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 2));
+    let direct = SocketAddr::from(([127, 0, 0, 1], kafka.port(1)));
+    let producer = start(config(&kafka));
+    let mut ledger = Ledger::default();
+    for _ in 0..3 {
+        let proxy = Proxy::to(direct);
+        kafka.with(|cluster| cluster.set_endpoint(1, "127.0.0.1", proxy.port()));
+        // Nothing was lost so far, so nobody asks by himself.
+        kafka.with(|cluster| cluster.fault(Fault::error(On::produce(), 6)));
+        ledger.send_many(&producer, "t", 2, 40);
+        producer.flush().unwrap();
+    }
+    ledger.assert_all_delivered(&kafka);
+}
+
+/// A name that means another address from some moment on.
+struct Moving {
+    now: Mutex<SocketAddr>,
+}
+
+impl Resolver for Moving {
+    fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![*lock(&self.now)])
+    }
+}
+
+#[test]
+fn name_that_means_another_address_is_resolved_again() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("t", 1));
+    let direct = SocketAddr::from(([127, 0, 0, 1], kafka.port(1)));
+    kafka.with(|cluster| cluster.set_endpoint(1, "kafka.example", 9092));
+    let address = |proxy: &Proxy| SocketAddr::from(([127, 0, 0, 1], proxy.port()));
+    let first = Proxy::to(direct);
+    let names = Arc::new(Moving {
+        now: Mutex::new(address(&first)),
+    });
+    let config = config_for("kafka.example:9092").resolver(Arc::<Moving>::clone(&names));
+    let producer = start(config);
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 1, 10);
+    producer.flush().unwrap();
+    let second = Proxy::to(direct);
+    *lock(&names.now) = address(&second);
+    drop(first);
+    ledger.send_many(&producer, "t", 1, 10);
+    producer.flush().unwrap();
+    ledger.assert_all_delivered(&kafka);
+}
+
+#[test]
+fn threads_that_wait_for_many_new_topics_all_go_on() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2));
+    let producer = start(config(&kafka));
+    thread::scope(|scope| {
+        for number in 0..48 {
+            let producer = &producer;
+            scope.spawn(move || {
+                let topic = format!("topic-{}", number % 6);
+                if number % 3 == 0 {
+                    assert_eq!(producer.partitions_for(&topic).unwrap().len(), 1);
+                }
+                producer
+                    .send(ProducerRecord::new(&topic, "v"))
+                    .unwrap()
+                    .get()
+                    .unwrap();
+            });
+        }
+    });
+    let counts: Vec<usize> = (0..6)
+        .map(|number| values_in(&kafka, &format!("topic-{number}"), 0).len())
+        .collect();
+    assert_eq!(counts, [8; 6]);
 }

@@ -668,3 +668,24 @@ fn requests_stay_below_max_request_size_however_many_partitions_are_ready() {
     ledger.assert_all_delivered(&kafka);
     assert!(kafka.connections_accepted(1) <= 2);
 }
+
+#[test]
+fn records_without_acknowledgement_all_arrive_in_order_while_nothing_breaks() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 3));
+    let producer = start(config(&kafka).acks(Acks::None).enable_idempotence(false));
+    let handles: Vec<SendHandle> = (0..10_000_i32)
+        .map(|number| {
+            let record = ProducerRecord::new("t", format!("{number:06}"));
+            producer.send(record.partition(number % 3)).unwrap()
+        })
+        .collect();
+    producer.close(secs(10)).unwrap();
+    assert!(handles.into_iter().all(|handle| handle.get().is_ok()));
+    eventually("all are in the log", || {
+        logs_of(&kafka, "t").iter().map(Vec::len).sum::<usize>() == 10_000
+    });
+    for partition in 0..3 {
+        assert!(values_in(&kafka, "t", partition).is_sorted());
+    }
+}

@@ -170,7 +170,14 @@ final class Administration {
             pause(deadline, "reassignment of " + partition);
         }
         while (leader(partition, deadline) != to) {
-            elect(partition, deadline);
+            // The reassignment may have made it the leader since, and then this may be refused.
+            try {
+                elect(partition, Long.MIN_VALUE);
+            } catch (ExecutionException e) {
+                if (!(e.getCause() instanceof RetriableException)) {
+                    throw e;
+                }
+            }
             pause(deadline, "election for " + partition);
         }
         return Sidecar.JSON.nullNode();

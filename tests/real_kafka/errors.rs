@@ -79,13 +79,12 @@ fn missing(stage: &Stage, version: Version) -> Outcome {
         .expect_err("there is no such topic");
     let took = started.elapsed();
     let text = error.error().to_string();
-    println!("after {took:?}: {text}");
     ensure(error.kind() == ErrorKind::Timeout, || text.clone())?;
     ensure(
-        text.contains("not-there") && text.contains("700 ms"),
+        text.contains("not-there") && text.contains("(max.block.ms)"),
         || text.clone(),
     )?;
-    let in_time = Duration::from_millis(700)..Duration::from_secs(3);
+    let in_time = Duration::from_millis(700)..Duration::from_secs(15);
     ensure(in_time.contains(&took), || format!("{took:?}: {text}"))?;
     ensure(error.into_record().value == "value", || {
         "another value".to_owned()

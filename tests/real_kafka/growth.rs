@@ -67,9 +67,6 @@ fn anew(stage: &Stage, version: Version) -> Outcome {
     let read = kafka.read_topic("anew")?;
     in_order(&read)?;
     let places = places(&read)?;
-    for failed in sent.iter().filter(|sent| sent.outcome.is_err()) {
-        println!("{failed:?}");
-    }
     for Sent { id, phase, outcome } in &sent {
         let read = places.get(id);
         let is_true = match (outcome, read) {

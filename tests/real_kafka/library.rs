@@ -55,7 +55,7 @@ fn all_shapes(topic: &str) -> Vec<Shape> {
     }
     // Around a chunk of memory and a batch (16 KiB), and several chunks.
     for size in [16_000, 16_384, 16_385, 100_000, 900_000] {
-        let bytes: Bytes = (0..size).map(|at: usize| (at * 31 % 251) as u8).collect();
+        let bytes: Bytes = (0..=250_u8).rev().cycle().take(size).collect();
         shapes.push(ProducerRecord::new(topic.to_owned(), Some(bytes.clone())).key(None));
         shapes.push(ProducerRecord::new(topic.to_owned(), None).key(Some(bytes)));
     }

@@ -82,12 +82,17 @@ fn main() {
         orphans::TRIALS,
         conformance::TRIALS,
         library::TRIALS,
-        failover::TRIALS,
         growth::TRIALS,
         errors::TRIALS,
     ];
     for Entry { name, run } in tables.into_iter().flatten() {
         trials.push(trial((*name).to_owned(), &stage, run));
+    }
+    // Those that have to wait for each other, evenly among those that do not.
+    let every = trials.len().div_ceil(failover::TRIALS.len());
+    for (index, Entry { name, run }) in failover::TRIALS.iter().enumerate() {
+        let at = index * (every + 1);
+        trials.insert(at.min(trials.len()), trial((*name).to_owned(), &stage, run));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The exit of a process runs no destructors, and the brokers are to end in good order.

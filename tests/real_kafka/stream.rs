@@ -18,13 +18,16 @@ use libtest_mimic::Failed;
 use crate::{Outcome, ensure};
 
 /// Longer than `delivery.timeout.ms` of every producer here: what is open by then hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(130);
 
 /// Acknowledgements that prove that the stream flows again.
 pub(crate) const SOME: u64 = 300;
 
 const THREADS: u32 = 2;
 const KEYS_PER_THREAD: u32 = 8;
+
+/// While nothing is acknowledged, the backlog of all threads grows to this and no further.
+const BACKLOG: u64 = 3_000;
 
 /// Small batches, so that many are on their way at a time, and short pauses.
 pub(crate) fn config(bootstrap: impl Into<String>) -> ProducerConfig {
@@ -36,8 +39,6 @@ pub(crate) fn config(bootstrap: impl Into<String>) -> ProducerConfig {
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "200")
         .set("request.timeout.ms", "10000")
-        .set("delivery.timeout.ms", "40000")
-        .set("max.block.ms", "40000")
 }
 
 /// A record of a stream and its end.
@@ -58,7 +59,7 @@ pub(crate) struct RecordId {
 
 impl RecordId {
     fn key(self) -> Option<String> {
-        let RecordId { thread, number } = self;
+        let Self { thread, number } = self;
         (number % 3 != 0).then(|| format!("{thread}-{}", number % KEYS_PER_THREAD))
     }
 
@@ -84,8 +85,9 @@ impl RecordId {
 pub(crate) struct Progress {
     phase: AtomicU32,
     is_over: AtomicBool,
+    sent: AtomicU64,
     acknowledged: AtomicU64,
-    /// Acknowledged in a partition of this number or a higher one, for growing topics.
+    failed: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -127,6 +129,11 @@ impl Progress {
         })
     }
 
+    fn backlog(&self) -> u64 {
+        let done = self.acknowledged.load(Ordering::SeqCst) + self.failed.load(Ordering::SeqCst);
+        self.sent.load(Ordering::SeqCst).saturating_sub(done)
+    }
+
     fn wait(&self, what: &str, is_so: impl Fn() -> bool) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
         while !is_so() {
@@ -159,10 +166,11 @@ impl DeliveryCallback for Progress {
                 *seen.per_partition.entry(partition).or_default() += 1;
                 self.acknowledged.fetch_add(1, Ordering::SeqCst);
             }
-            Err(error) if seen.first_failure.is_none() => {
-                seen.first_failure = Some(format!("{error}"));
+            Err(error) => {
+                let first = || format!("{error}");
+                seen.first_failure.get_or_insert_with(first);
+                self.failed.fetch_add(1, Ordering::SeqCst);
             }
-            Err(_) => {}
         }
     }
 }
@@ -227,7 +235,12 @@ fn send(
                 .send_with(record, (&callback, tag))
                 .map_err(|error| format!("{id:?} was not accepted: {error}"))?;
             handles.push((id, phase, handle));
+            progress.sent.fetch_add(1, Ordering::SeqCst);
             number += 1;
+        }
+        // Bounded, as every record has its outcome in time.
+        while progress.backlog() > BACKLOG && !progress.is_over.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -260,7 +273,9 @@ pub(crate) fn exactly_once(kafka: &RealKafka, topic: &str, sent: &[Sent]) -> Out
             format!("{id:?}: {read:?} was told as {said:?}")
         })?;
     }
-    ensure(places.is_empty(), || format!("never sent: {places:?}"))?;
+    ensure(places.is_empty(), || {
+        format!("never sent: {:?}", places.keys().collect::<Vec<_>>())
+    })?;
     Ok(())
 }
 
@@ -273,7 +288,8 @@ pub(crate) fn places(
         let id = RecordId::of(record)
             .ok_or_else(|| Failure::new(format!("not a record of the stream: {record:?}")))?;
         if let Some(first) = places.insert(id, record) {
-            return Err(Failure::new(format!("twice: {first:?} and {record:?}")));
+            let places = [place(first), place(record)];
+            return Err(Failure::new(format!("{id:?} lies at {places:?}")));
         }
     }
     Ok(places)
@@ -288,9 +304,14 @@ pub(crate) fn in_order(read: &[ConsumedRecord]) -> Result<(), Failure> {
         };
         if let Some(before) = last.insert((record.partition, id.thread), id.number) {
             ensure(before < id.number, || {
-                format!("{record:?} lies after number {before} of its thread")
+                let place = place(record);
+                format!("{id:?} at {place} lies after number {before} of its thread")
             })?;
         }
     }
     Ok(())
+}
+
+fn place(record: &ConsumedRecord) -> String {
+    format!("{}@{}", record.partition, record.offset)
 }

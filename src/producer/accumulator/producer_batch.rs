@@ -39,6 +39,7 @@ pub(crate) struct ProducerBatch {
     attempts: u32,
     proved_not_written: u32,
     last_attempt: Option<Instant>,
+    last_failure: Option<Error>,
     leader_epoch: i32,
     encoded: Option<(Option<ProducerState>, Bytes)>,
     /// Counts as outstanding until it is dropped, which is after callbacks and waiters.
@@ -95,6 +96,7 @@ impl ProducerBatch {
             attempts: 0,
             proved_not_written: 0,
             last_attempt: None,
+            last_failure: None,
             leader_epoch: -1,
             encoded: None,
             _flush_token: new.flush_token,
@@ -228,6 +230,16 @@ impl ProducerBatch {
         self.attempts += 1;
         self.last_attempt = Some(now);
         self.leader_epoch = leader_epoch;
+    }
+
+    /// Why the latest attempt failed that was not the last one; told if time runs out after it.
+    pub(crate) fn last_failure(&self) -> Option<&Error> {
+        self.last_failure.as_ref()
+    }
+
+    /// Notes why an attempt failed after which there is to be another.
+    pub(crate) fn attempt_failed(&mut self, why: Error) {
+        self.last_failure = Some(why);
     }
 
     /// Backoff counts from here.

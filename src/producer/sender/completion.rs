@@ -101,6 +101,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
         if self.may_retry(&batch, now) {
             log::warn!("{}, trying again: {}", attempt_text(&batch, now), why.error);
+            batch.attempt_failed(why.error.clone());
             self.put_back(batch, sent, why.proved, now);
             return;
         }
@@ -165,6 +166,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::Retry if retry => {
                 let text = attempt_text(&batch, now);
                 log::warn!("{}, trying again", code.to_error(&text));
+                batch.attempt_failed(code.to_error("the last answer"));
                 // A leader that does not know the id may have appended under it only if that topic is
                 // gone: nothing is left there that going to the new one could duplicate.
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
@@ -245,7 +247,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// The broker does not take the batch's identity or sequence; the sequences know why.
     fn on_refused(
         &mut self,
-        batch: ProducerBatch,
+        mut batch: ProducerBatch,
         sent: SentPartition,
         (code, answer): (ErrorCode, &PartitionProduceResponse),
         now: Instant,
@@ -263,12 +265,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
-                let context = format!("{context}, of which one had no answer");
+                let context = format!("{context}, of which one had no answer that proves anything");
                 let failure = rejected(&context, code, answer, batch.record_count());
                 self.fail(batch, failure, true, now);
                 return;
             }
         }
+        batch.attempt_failed(code.to_error("the last answer"));
         self.drainer.reenqueue(batch, now);
         self.drainer.unblock(sent.batch.slot, now);
     }

@@ -66,20 +66,25 @@ pub(super) fn attempt_text(batch: &ProducerBatch, now: Instant) -> String {
 /// The error of a batch whose delivery timeout is over.
 pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> Error {
     let waited = now.saturating_duration_since(batch.created()).as_millis();
-    let fate = match (batch.attempts(), on_the_way) {
+    let attempts = count(batch.attempts(), "attempt");
+    let mut fate = match (batch.attempts(), on_the_way) {
         (0, _) => "never sent".to_owned(),
-        (attempts, true) => format!("the last of {} unanswered", count(attempts, "attempt")),
-        (attempts, false) => format!(
-            "waiting to be sent again after {}",
-            count(attempts, "attempt")
-        ),
+        (_, true) => format!("the last of {attempts} unanswered"),
+        (_, false) => format!("waiting to be sent again after {attempts}"),
     };
+    if let Some(why) = batch.last_failure() {
+        fate = format!("{fate}; {why}");
+    }
     let text = format!(
         "{} for {} expired after {waited} ms: {fate} (delivery.timeout.ms)",
         count(batch.record_count(), "record"),
         batch.topic_partition(),
     );
-    Error::new(ErrorKind::Timeout, text)
+    let error = Error::new(ErrorKind::Timeout, text);
+    match batch.last_failure() {
+        Some(why) => error.with_source(why.clone()),
+        None => error,
+    }
 }
 
 /// The failure that a partition's answer means, with each guilty record's own reason (B97).

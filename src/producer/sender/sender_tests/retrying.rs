@@ -200,6 +200,10 @@ fn batch_that_waits_to_be_sent_again_expires_by_what_is_known_of_its_attempts() 
         bench.advance(120_000);
         bench.turn();
         assert_eq!(failed(&handle), (ErrorKind::Timeout, persistence));
+        let error = done(&handle).expect_err("expired");
+        let last = crate::protocol::ErrorCode(code).name();
+        assert!(error.to_string().contains(last), "{error}");
+        assert!(std::error::Error::source(error.error()).is_some());
     }
 }
 

@@ -194,7 +194,7 @@ impl RealKafka {
             node.spawn_again(&self.installation)?;
             match node.await_started() {
                 // While the cluster still believes in the old process, the new one is refused.
-                Err(error) if may_start_later(&error) && Instant::now() < deadline => {}
+                Err(_) if node.is_refused() && Instant::now() < deadline => {}
                 outcome => return outcome,
             }
         }
@@ -349,11 +349,6 @@ fn find(nodes: &mut [Node], id: i32) -> Result<&mut Node, Failure> {
 
 fn down(id: i32) -> Failure {
     Failure::new(format!("node {id} is down"))
-}
-
-fn may_start_later(error: &Failure) -> bool {
-    let text = error.to_string();
-    text.contains("DUPLICATE_BROKER_REGISTRATION") || text.contains("NodeExistsException")
 }
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;

@@ -155,7 +155,8 @@ impl JavaProcess {
         ))
     }
 
-    fn log_since_start(&self) -> Result<String, Failure> {
+    /// What this run has logged.
+    pub(super) fn log_since_start(&self) -> Result<String, Failure> {
         let mut file = File::open(&self.log)?;
         file.seek(SeekFrom::Start(self.begin))?;
         let mut bytes = Vec::new();

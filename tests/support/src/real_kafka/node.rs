@@ -234,6 +234,14 @@ impl Node {
         self.running()?.await_log(started, START)
     }
 
+    /// Whether the cluster has not let this run of it in, as it holds the last one for alive.
+    pub(super) fn is_refused(&self) -> bool {
+        let said = self.process.as_ref().map(JavaProcess::log_since_start);
+        said.and_then(Result::ok).is_some_and(|log| {
+            log.contains("DUPLICATE_BROKER_REGISTRATION") || log.contains("NodeExistsException")
+        })
+    }
+
     pub(super) fn id(&self) -> i32 {
         self.config.id
     }

@@ -136,7 +136,9 @@ impl RealKafka {
             ..JavaRecord::default()
         };
         let records: Vec<JavaRecord> = keys.iter().map(record).collect();
-        let produced = self.java_produce(topic, &records, &[])?;
+        // With it, Java's producer can get stuck in OUT_OF_ORDER_SEQUENCE_NUMBER on a new topic.
+        let properties = [("enable.idempotence", "false")];
+        let produced = self.java_produce(topic, &records, &properties)?;
         Ok(produced.iter().map(|record| record.partition).collect())
     }
 
