@@ -78,7 +78,7 @@ fn append_many(accumulator: &Accumulator, records: u64, with_callback: bool) {
     let callback: Arc<dyn DeliveryCallback> = Arc::new(Ignore);
     let value = [b'v'; 100];
     for tag in 0..records {
-        let mut next = || with_callback.then(|| (&callback, tag).into());
+        let next = || with_callback.then(|| (&callback, tag).into());
         while !accumulator.append(None, (None, Some(&value)), next()) {
             thread::yield_now();
         }

@@ -669,3 +669,30 @@ fn handle_that_is_polled_and_dropped_leaves_no_waiter_and_a_swapped_waker_is_hon
     assert_eq!((woken(&old.0), woken(&new.0)), (0, 1));
     assert!(first.is_done());
 }
+
+#[test]
+fn ready_batch_opened_and_filled_between_two_looks_goes_at_once() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    (0..10).for_each(|_| drop(bench.send(0, &[0; 100])));
+    assert_eq!(bench.ready_nodes(), [1]);
+}
+
+#[test]
+fn ready_batch_filled_after_its_opening_was_taken_in_goes_at_once() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    drop(bench.send(0, &[0; 100]));
+    let check = bench.ready();
+    assert!(check.nodes.is_empty(), "it lingers");
+    let due = bench.clock.now() + Duration::from_millis(5);
+    assert_eq!(check.next_check, Some(due));
+    (0..9).for_each(|_| drop(bench.send(0, &[0; 100])));
+    assert_eq!(bench.ready_nodes(), [1]);
+}
+
+#[test]
+fn ready_batch_opened_without_a_leader_asks_for_one_at_once() {
+    let mut bench = Bench::new(config(), vec![led_by(0, 0)]);
+    drop(bench.send(0, &[0; 100]));
+    let topics = bench.ready().unknown_leader_topics;
+    assert_eq!(topics.len(), 1, "before its linger is over");
+}
