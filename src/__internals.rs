@@ -21,7 +21,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{FrameWriter, Reader};
 use crate::random::Random;
-use crate::record::{BATCH_OVERHEAD, BatchHeader, ProducerState};
+use crate::record::{BATCH_OVERHEAD, BatchHeader, ProducerState, RecordView};
 use crate::time::Time;
 
 /// An accumulator with one topic, led by one node.
@@ -74,20 +74,16 @@ impl Accumulator {
         &self,
         partition: Option<i32>,
         (key, value): (Option<&[u8]>, Option<&[u8]>),
-        callback: Option<Callback<'_>>,
+        mut callback: Option<Callback<'_>>,
     ) -> bool {
-        let mut record = RecordToAppend {
+        let record = RecordToAppend {
             partition,
-            timestamp_ms: self.time.wall_clock_ms(),
-            key,
-            value,
-            headers: &[],
-            callback,
+            view: RecordView::new(self.time.wall_clock_ms(), key, value, &[]),
         };
         let append = self.accumulator.with_topic(TOPIC, |topic| {
             let mut ticket = MemoryTicket::default();
             self.accumulator
-                .try_append(topic, &mut record, &mut ticket, None)
+                .try_append(topic, &record, &mut callback, &mut ticket, None)
         });
         matches!(append, Some(Append::Appended { .. }))
     }

@@ -3,6 +3,7 @@
 //! Counterpart of Java's `Time`. Deadlines are monotonic (`Instant`); the wall clock only stamps records.
 //! Thread: any. Locks: none in production.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where the time comes from; a plain call in production, a shared counter in tests.
@@ -38,15 +39,7 @@ impl Time {
     )]
     pub(crate) fn wall_clock_ms(&self) -> i64 {
         match &self.0 {
-            Inner::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| {
-                    // In 64 bits: `as_millis` takes 128, once per record.
-                    let whole = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-                    whole
-                        .saturating_mul(1000)
-                        .saturating_add(i64::from(since.subsec_millis()))
-                }),
+            Inner::System => millisecond_of(SystemTime::now()),
             #[cfg(any(test, fuzzing))]
             Inner::Mock(mock) => mock.wall_clock_ms(),
         }
@@ -58,6 +51,35 @@ impl Time {
         let mock = std::sync::Arc::new(MockTime::new());
         (Self(Inner::Mock(std::sync::Arc::clone(&mock))), mock)
     }
+}
+
+/// One millisecond of the wall clock: from when until when, and which it is.
+type Millisecond = (SystemTime, SystemTime, i64);
+
+thread_local! {
+    /// The one that this thread saw last: thousands of records fall into the same, and to compare
+    /// is cheaper than to divide.
+    static MILLISECOND: Cell<Millisecond> = const { Cell::new((UNIX_EPOCH, UNIX_EPOCH, 0)) };
+}
+
+#[inline]
+fn millisecond_of(now: SystemTime) -> i64 {
+    let (from, until, number) = MILLISECOND.get();
+    if from <= now && now < until {
+        return number;
+    }
+    let millisecond = find_millisecond(now);
+    MILLISECOND.set(millisecond);
+    millisecond.2
+}
+
+#[cold]
+fn find_millisecond(now: SystemTime) -> Millisecond {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let from = UNIX_EPOCH + Duration::from_millis(number);
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    (from, from + Duration::from_millis(1), number)
 }
 
 /// `now + after`, or the farthest instant that can be told where the sum overflows.
@@ -109,5 +131,31 @@ impl MockTime {
             .elapsed
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) += by;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millisecond_is_that_of_the_division_whatever_was_seen_before() {
+        let at = |ns: u64| UNIX_EPOCH + Duration::from_nanos(ns);
+        let instants = [
+            5, 999_999, 1_000_000, 1_999_999, 2_000_000, 1_000_001, 7_500_000, 0, 7_500_001,
+        ];
+        for ns in instants {
+            assert_eq!(
+                millisecond_of(at(ns)),
+                i64::try_from(ns / 1_000_000).unwrap(),
+                "{ns}"
+            );
+        }
+    }
+
+    #[test]
+    fn millisecond_before_1970_is_none() {
+        assert_eq!(millisecond_of(UNIX_EPOCH - Duration::from_secs(1)), 0);
+        assert_eq!(millisecond_of(UNIX_EPOCH + Duration::from_millis(3)), 3);
     }
 }

@@ -25,7 +25,7 @@ use super::serializer::{Field, Output, SerializeContext, SerializeError};
 use crate::client::{MetadataTicket, TopicAwait};
 use crate::cluster::check_topic_name;
 use crate::error::{Error, ErrorKind};
-use crate::record::{Headers, is_within, upper_bound};
+use crate::record::{Headers, RecordView};
 use crate::time::deadline;
 
 /// A record and what became of it so far.
@@ -180,9 +180,12 @@ fn append(
     if let Some(error) = engine.shared.fatal_error() {
         return Step::Failed(error);
     }
-    let headers = facts.headers.as_slice();
-    if !is_within((key, value, headers), engine.most_record_bytes) {
-        let size = upper_bound(key, value, headers);
+    let timestamp_ms = facts
+        .timestamp_ms
+        .unwrap_or_else(|| engine.shared.time.wall_clock_ms());
+    let view = RecordView::new(timestamp_ms, key, value, facts.headers.as_slice());
+    if !view.is_within(engine.most_record_bytes) {
+        let size = view.upper_bound();
         if size > engine.most_record_bytes {
             return Step::Failed(engine.too_large(size));
         }
@@ -193,35 +196,19 @@ fn append(
         }
         (partition, _) => partition,
     };
-    let timestamp_ms = facts
-        .timestamp_ms
-        .unwrap_or_else(|| engine.shared.time.wall_clock_ms());
-    let mut record = RecordToAppend {
-        partition,
-        timestamp_ms,
-        key,
-        value,
-        headers,
-        callback: callback.take(),
-    };
+    let record = RecordToAppend { partition, view };
     let accumulator = &engine.shared.accumulator;
-    match accumulator.try_append(topic, &mut record, memory, waker) {
+    match accumulator.try_append(topic, &record, callback, memory, waker) {
         Append::Appended { result, index } => {
             let sizes = RecordSizes {
                 timestamp_ms,
-                serialized_key_size: size_of_field(key),
-                serialized_value_size: size_of_field(value),
+                serialized_key_size: view.key_size,
+                serialized_value_size: view.value_size,
             };
             Step::Accepted(SendHandle::new(result, index, sizes))
         }
-        Append::Blocked => {
-            *callback = record.callback;
-            Step::NeedsMemory(upper_bound(key, value, headers))
-        }
-        Append::UnknownPartition => {
-            *callback = record.callback;
-            Step::NeedsTopic
-        }
+        Append::Blocked => Step::NeedsMemory(view.upper_bound()),
+        Append::UnknownPartition => Step::NeedsTopic,
         Append::Failed(error) => Step::Failed(error),
     }
 }
@@ -243,12 +230,6 @@ fn check(partition: Option<i32>, timestamp_ms: Option<i64>) -> Result<(), Error>
 #[cold]
 fn invalid(text: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, text)
-}
-
-/// -1 is null.
-#[inline]
-fn size_of_field(bytes: Option<&[u8]>) -> i32 {
-    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
 }
 
 /// A send that could not go at once: since when, until when, and its places in the lines.

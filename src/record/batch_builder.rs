@@ -6,17 +6,9 @@
 
 use super::framing::Framing;
 use super::headers::Header;
+use super::record_view::RecordView;
 use super::size::length_i64;
 use super::varint::put_varint;
-
-/// A serialized record as the builder sees it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RecordView<'a> {
-    pub(crate) timestamp_ms: i64,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [Header],
-}
 
 /// Records in the making; `C` is a chunk of memory whose capacity is all that it will ever hold.
 #[derive(Debug)]
@@ -105,13 +97,12 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
                 if record.headers.is_empty()
                     && framing.size() <= memory.capacity() - memory.len() =>
             {
+                framing.put_front(memory);
                 if let Some(key) = record.key {
-                    framing.put_before_key(memory);
+                    framing.put_key_length(memory);
                     memory.extend_from_slice(key);
-                    framing.put_after_key(memory);
-                } else {
-                    framing.put_all(memory);
                 }
+                framing.put_value_length(memory);
                 memory.extend_from_slice(record.value.unwrap_or_default());
                 memory.push(0); // no headers
             }
@@ -125,9 +116,13 @@ impl<C: AsMut<Vec<u8>>> BatchBuilder<C> {
     /// The same for records that have headers or do not fit into what is left of one chunk.
     #[cold]
     fn append_in_pieces(&mut self, record: &RecordView<'_>, framing: &Framing) {
-        self.put(framing.before_key());
-        self.put(record.key.unwrap_or_default());
-        self.put(framing.after_key());
+        let [front, key_length, value_length] = framing.pieces();
+        self.put(front);
+        if let Some(key) = record.key {
+            self.put(key_length);
+            self.put(key);
+        }
+        self.put(value_length);
         self.put(record.value.unwrap_or_default());
         self.put_headers(record.headers);
     }
@@ -214,12 +209,8 @@ mod tests {
                     .iter()
                     .map(|(key, value)| Header { key: key.clone(), value: value.clone().map(Bytes::from) })
                     .collect();
-                let view = RecordView {
-                    timestamp_ms: *timestamp_ms,
-                    key: key.as_deref(),
-                    value: value.as_deref(),
-                    headers: headers.as_slice(),
-                };
+                let view =
+                    RecordView::new(*timestamp_ms, key.as_deref(), value.as_deref(), headers.as_slice());
                 let framing = builder.framing(&view);
                 while builder.room() < framing.size() {
                     builder.add_chunk(Vec::with_capacity(chunk_size));

@@ -6,11 +6,12 @@ mod batch_header;
 mod batch_reader;
 mod framing;
 mod headers;
+mod record_view;
 mod size;
 mod varint;
 
-pub(crate) use self::batch_builder::{BatchBuilder, RecordView};
+pub(crate) use self::batch_builder::BatchBuilder;
 pub(crate) use self::batch_header::{BATCH_OVERHEAD, BatchHeader, ProducerState};
 pub(crate) use self::batch_reader::BatchReader;
 pub use self::headers::{Header, Headers};
-pub(crate) use self::size::{is_within, upper_bound};
+pub(crate) use self::record_view::RecordView;

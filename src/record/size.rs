@@ -1,31 +1,7 @@
 //! How large a record can get, before it is known where in a batch it will lie.
 
-use super::batch_header::BATCH_OVERHEAD;
 use super::headers::Header;
 use super::varint::varint_size;
-
-/// The most that a record's own framing can take: length, attributes, timestamp delta, offset
-/// delta and the count of headers (Java: `MAX_RECORD_OVERHEAD`).
-const MAX_RECORD_OVERHEAD: usize = 21;
-
-/// An upper bound on a batch that holds this record alone (B51).
-#[inline]
-pub(crate) fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> usize {
-    let body = nullable_size(key) + nullable_size(value) + headers_size(headers);
-    BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + body
-}
-
-/// Whether [`upper_bound`] is certainly no more than `most`: cheaper to say than how much it is.
-#[inline]
-pub(crate) fn is_within(
-    (key, value, headers): (Option<&[u8]>, Option<&[u8]>, &[Header]),
-    most: usize,
-) -> bool {
-    const LENGTHS: usize = 3 * 10;
-    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    headers.is_empty()
-        && BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + LENGTHS + length(key) + length(value) <= most
-}
 
 /// A nullable byte string with its length in front.
 #[inline]

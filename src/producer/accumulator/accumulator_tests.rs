@@ -14,7 +14,7 @@ use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::producer::send_handle::{RecordSizes, SendHandle};
 use crate::random::Random;
-use crate::record::BatchReader;
+use crate::record::{BatchReader, RecordView};
 use crate::time::{MockTime, Time};
 
 struct Bench {
@@ -82,19 +82,20 @@ impl Bench {
         &self,
         partition: Option<i32>,
         value: &[u8],
-        callback: Option<Callback<'_>>,
+        mut callback: Option<Callback<'_>>,
     ) -> Append {
         let topic = self.accumulator.topic("topic").expect("it is known");
-        let mut record = RecordToAppend {
+        let record = RecordToAppend {
             partition,
-            timestamp_ms: 7,
-            key: None,
-            value: Some(value),
-            headers: &[],
-            callback,
+            view: RecordView::new(7, None, Some(value), &[]),
         };
-        self.accumulator
-            .try_append(&topic, &mut record, &mut MemoryTicket::default(), None)
+        self.accumulator.try_append(
+            &topic,
+            &record,
+            &mut callback,
+            &mut MemoryTicket::default(),
+            None,
+        )
     }
 
     fn send(&self, partition: i32, value: &[u8]) -> SendHandle {
@@ -468,19 +469,17 @@ fn full_pool_makes_everything_ready_and_serves_the_waiter_when_memory_returns() 
     let _handles = [bench.send(0, b"a"), bench.send(1, b"b")];
     assert!(bench.ready_nodes().is_empty());
     let topic = bench.accumulator.topic("topic").expect("known");
-    let mut record = RecordToAppend {
+    let mut callback = None;
+    let record = RecordToAppend {
         partition: Some(0),
-        timestamp_ms: 0,
-        key: None,
-        value: Some(&[0; 1000]),
-        headers: &[],
-        callback: None,
+        view: RecordView::new(0, None, Some(&[0; 1000]), &[]),
     };
     let (woken, waker) = counted();
     let mut ticket = MemoryTicket::default();
-    let append = bench
-        .accumulator
-        .try_append(&topic, &mut record, &mut ticket, Some(&waker));
+    let append =
+        bench
+            .accumulator
+            .try_append(&topic, &record, &mut callback, &mut ticket, Some(&waker));
     assert!(matches!(append, Append::Blocked), "{append:?}");
     assert_eq!(
         bench.ready_nodes(),
@@ -491,9 +490,10 @@ fn full_pool_makes_everything_ready_and_serves_the_waiter_when_memory_returns() 
         drained.batch.complete(acked(0));
     }
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-    let append = bench
-        .accumulator
-        .try_append(&topic, &mut record, &mut ticket, Some(&waker));
+    let append =
+        bench
+            .accumulator
+            .try_append(&topic, &record, &mut callback, &mut ticket, Some(&waker));
     assert!(matches!(append, Append::Appended { .. }), "{append:?}");
 }
 

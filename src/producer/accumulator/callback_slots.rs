@@ -10,7 +10,7 @@ use super::produce_request_result::BatchOutcome;
 use super::producer_batch::BatchAck;
 use crate::cluster::TopicPartition;
 use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
-use crate::producer::delivery_error::FailedBatch;
+use crate::producer::delivery_error::{DeliveryError, FailedBatch};
 use crate::producer::record_metadata::RecordMetadata;
 use crate::producer::send_handle::{offset_of, timestamp_of};
 use crate::sync::Mutex;
@@ -167,44 +167,44 @@ impl CallbackSlots {
             serialized_value_size: -1,
         };
         let mut slots = std::mem::take(&mut self.slots);
-        for Slot {
-            facts,
-            callback,
-            tag,
-        } in slots.drain(..)
-        {
-            let own_ms = base_timestamp_ms.wrapping_add(facts.timestamp_delta_ms);
-            metadata.offset = offset_of(ack.base_offset, facts.index);
-            metadata.timestamp_ms = timestamp_of(ack.log_append_time_ms, own_ms);
-            metadata.serialized_key_size = facts.key_size;
-            metadata.serialized_value_size = facts.value_size;
-            if let Some(shared) = self.shared.get(callback as usize) {
-                run_guarded("a delivery callback", || {
-                    shared.on_completion(tag, Ok(&metadata))
-                });
-            } else if let Some(once) = self.take_once(tag) {
-                run_guarded("a delivery callback", || once(Ok(&metadata)));
-            }
+        let mut left = slots.drain(..);
+        // One guard for all: after a panic the next one begins with the next record.
+        while !left.as_slice().is_empty() {
+            run_guarded("a delivery callback", || {
+                for slot in &mut left {
+                    let facts = slot.facts;
+                    let own_ms = base_timestamp_ms.wrapping_add(facts.timestamp_delta_ms);
+                    metadata.offset = offset_of(ack.base_offset, facts.index);
+                    metadata.timestamp_ms = timestamp_of(ack.log_append_time_ms, own_ms);
+                    metadata.serialized_key_size = facts.key_size;
+                    metadata.serialized_value_size = facts.value_size;
+                    self.run(&slot, Ok(&metadata));
+                }
+            });
         }
+        drop(left);
         self.stock.put_back(slots);
     }
 
     /// Tells each, in order, why its record failed.
     pub(super) fn run_failed(&mut self, batch: &Arc<FailedBatch>) {
-        for Slot {
-            facts,
-            callback,
-            tag,
-        } in std::mem::take(&mut self.slots)
-        {
-            let error = BatchOutcome::delivery_error(batch, facts.index);
-            if let Some(shared) = self.shared.get(callback as usize) {
-                run_guarded("a delivery callback", || {
-                    shared.on_completion(tag, Err(&error))
-                });
-            } else if let Some(once) = self.take_once(tag) {
-                run_guarded("a delivery callback", || once(Err(&error)));
-            }
+        let mut left = std::mem::take(&mut self.slots).into_iter();
+        while !left.as_slice().is_empty() {
+            run_guarded("a delivery callback", || {
+                for slot in &mut left {
+                    let error = BatchOutcome::delivery_error(batch, slot.facts.index);
+                    self.run(&slot, Err(&error));
+                }
+            });
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, slot: &Slot, result: Result<&RecordMetadata, &DeliveryError>) {
+        if let Some(shared) = self.shared.get(slot.callback as usize) {
+            shared.on_completion(slot.tag, result);
+        } else if let Some(once) = self.take_once(slot.tag) {
+            once(result);
         }
     }
 

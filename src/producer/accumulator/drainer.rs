@@ -359,7 +359,7 @@ impl Drainer {
                     if !drained.is_over {
                         size += drained.batch.size();
                     }
-                    out.push(*drained);
+                    out.push(drained);
                 }
                 Taken::Nothing => {}
                 Taken::Stop => {
@@ -437,13 +437,13 @@ impl Drainer {
             .fetch_sub(1, Ordering::AcqRel);
         let partition = self.cluster.partition(&tp.topic, tp.partition);
         let leader_epoch = partition.map_or(-1, |partition| partition.leader_epoch);
-        Taken::Batch(Box::new(Drained {
+        Taken::Batch(Drained {
             batch,
             is_over,
             state,
             topic_id,
             leader_epoch,
-        }))
+        })
     }
 
     /// Whether the node still has something in its ring.
@@ -570,7 +570,7 @@ impl Drainer {
 
 /// What one slot gave.
 enum Taken {
-    Batch(Box<Drained>),
+    Batch(Drained),
     Nothing,
     Stop,
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::callback_slots::CallbackSlots;
 use super::flush::FlushToken;
+use super::produce_request_result::ProduceRequestResult;
 use super::producer_batch::{NewBatch, ProducerBatch};
 use crate::cluster::TopicPartition;
 use crate::producer::batch_id::{BatchId, SlotId};
@@ -25,16 +26,25 @@ pub(super) struct PartitionQueue {
 }
 
 /// How an append to what is there came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Fit {
-    Appended {
-        index: u32,
-        sealed: bool,
-    },
+    Appended(Appended),
     /// The last batch is sealed or there is none: a new one is needed. `sealed`: just now.
     NeedsBatch {
         sealed: bool,
     },
+}
+
+/// A record that found its place.
+#[derive(Debug)]
+pub(super) struct Appended {
+    pub(super) result: Arc<ProduceRequestResult>,
+    /// Its number in the batch.
+    pub(super) index: u32,
+    /// What it takes.
+    pub(super) bytes: usize,
+    /// Whether its batch is full now.
+    pub(super) sealed: bool,
 }
 
 /// What the Sender needs to know of a queue to decide when it goes.
@@ -76,7 +86,7 @@ impl PartitionQueue {
         pool: &Arc<BufferPool>,
     ) -> Fit {
         match self.append_to_last(record, callback, limit, pool) {
-            Some((index, sealed)) => Fit::Appended { index, sealed },
+            Some(appended) => Fit::Appended(appended),
             None => {
                 let sealed = self.batches.back().is_some_and(ProducerBatch::is_open);
                 self.seal_last();
@@ -85,8 +95,8 @@ impl PartitionQueue {
         }
     }
 
-    /// The same, but a batch that the record does not fit into stays as it is: the record's index,
-    /// and whether the batch was sealed because it is full now.
+    /// The same, but a batch that the record does not fit into stays as it is: one that is full now is
+    /// sealed.
     #[inline]
     pub(super) fn append_to_last(
         &mut self,
@@ -94,14 +104,20 @@ impl PartitionQueue {
         callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
-    ) -> Option<(u32, bool)> {
+    ) -> Option<Appended> {
         let last = self.batches.back_mut()?;
-        let index = last.try_append(record, callback, limit, pool)?;
+        let (index, bytes) = last.try_append(record, callback, limit, pool)?;
+        let result = Arc::clone(last.result());
         let sealed = last.size() >= limit;
         if sealed {
             self.seal_last();
         }
-        Some((index, sealed))
+        Some(Appended {
+            result,
+            index,
+            bytes,
+            sealed,
+        })
     }
 
     fn seal_last(&mut self) {
@@ -142,10 +158,6 @@ impl PartitionQueue {
             }
             _ => 0,
         }
-    }
-
-    pub(super) fn last_result(&self) -> Option<&Arc<super::ProduceRequestResult>> {
-        self.batches.back().map(ProducerBatch::result)
     }
 
     pub(super) fn head(&self) -> Option<&ProducerBatch> {

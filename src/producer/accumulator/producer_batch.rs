@@ -24,9 +24,12 @@ use crate::producer::callback::Callback;
 use crate::producer::delivery_error::FailedBatch;
 use crate::record::{BATCH_OVERHEAD, BatchBuilder, BatchHeader, ProducerState, RecordView};
 
-/// Records of one partition on their way.
+/// Records of one partition on their way; a pointer, as it moves from owner to owner.
 #[derive(Debug)]
-pub(crate) struct ProducerBatch {
+pub(crate) struct ProducerBatch(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     id: BatchId,
     body: Body,
     base_timestamp_ms: i64,
@@ -83,7 +86,7 @@ pub(crate) struct NewBatch {
 impl ProducerBatch {
     /// An open batch over `chunks`.
     pub(super) fn new(new: NewBatch, chunks: Vec<PooledBuffer>, callbacks: CallbackSlots) -> Self {
-        Self {
+        Self(Box::new(Inner {
             id: new.id,
             body: Body::Open(BatchBuilder::new(chunks)),
             base_timestamp_ms: 0,
@@ -101,11 +104,11 @@ impl ProducerBatch {
             encoded: None,
             _flush_token: new.flush_token,
             ended: false,
-        }
+        }))
     }
 
     /// Appends if the record fits into what `limit` bytes and memory allow; the first one always
-    /// fits. Gives the record's index. The callback is taken only then.
+    /// fits. Gives the record's index and bytes. The callback is taken only then.
     #[inline]
     pub(crate) fn try_append(
         &mut self,
@@ -113,8 +116,8 @@ impl ProducerBatch {
         callback: &mut Option<Callback<'_>>,
         limit: usize,
         pool: &Arc<BufferPool>,
-    ) -> Option<u32> {
-        let Body::Open(builder) = &mut self.body else {
+    ) -> Option<(u32, usize)> {
+        let Body::Open(builder) = &mut self.0.body else {
             return None;
         };
         let framing = builder.framing(record);
@@ -125,7 +128,7 @@ impl ProducerBatch {
         while builder.room() < framing.size() {
             builder.add_chunk(pool.try_chunk()?);
         }
-        if callback.is_some() && !self.callbacks.has_room() {
+        if callback.is_some() && !self.0.callbacks.has_room() {
             return None;
         }
         builder.append(record, &framing);
@@ -133,133 +136,130 @@ impl ProducerBatch {
             let timestamp_delta_ms = record
                 .timestamp_ms
                 .wrapping_sub(builder.base_timestamp_ms());
-            let size = |bytes: Option<&[u8]>| {
-                bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
-            };
             let facts = RecordFacts {
                 index,
                 timestamp_delta_ms,
-                key_size: size(record.key),
-                value_size: size(record.value),
+                key_size: record.key_size,
+                value_size: record.value_size,
             };
-            self.callbacks.push(callback, facts);
+            self.0.callbacks.push(callback, facts);
         }
-        Some(index)
+        Some((index, framing.size()))
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.body, Body::Open(_))
+        matches!(self.0.body, Body::Open(_))
     }
 
     /// No record joins any more.
     pub(crate) fn seal(&mut self) {
-        if let Body::Open(builder) = &mut self.body {
+        if let Body::Open(builder) = &mut self.0.body {
             let builder = std::mem::replace(builder, BatchBuilder::new(Vec::new()));
-            self.base_timestamp_ms = builder.base_timestamp_ms();
-            self.max_timestamp_ms = builder.max_timestamp_ms();
-            self.record_count = builder.record_count();
+            self.0.base_timestamp_ms = builder.base_timestamp_ms();
+            self.0.max_timestamp_ms = builder.max_timestamp_ms();
+            self.0.record_count = builder.record_count();
             let size = builder.written();
             let chunks = builder
                 .into_chunks()
                 .into_iter()
                 .map(Bytes::from_owner)
                 .collect();
-            self.body = Body::Sealed { chunks, size };
+            self.0.body = Body::Sealed { chunks, size };
         }
     }
 
     pub(crate) fn id(&self) -> BatchId {
-        self.id
+        self.0.id
     }
 
     pub(crate) fn result(&self) -> &Arc<ProduceRequestResult> {
-        &self.result
+        &self.0.result
     }
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
-        self.result.topic_partition()
+        self.0.result.topic_partition()
     }
 
     pub(crate) fn record_count(&self) -> u32 {
-        match &self.body {
+        match &self.0.body {
             Body::Open(builder) => builder.record_count(),
-            Body::Sealed { .. } => self.record_count,
+            Body::Sealed { .. } => self.0.record_count,
         }
     }
 
     /// Bytes on the wire, header included.
     pub(crate) fn size(&self) -> usize {
         BATCH_OVERHEAD
-            + match &self.body {
+            + match &self.0.body {
                 Body::Open(builder) => builder.written(),
                 Body::Sealed { size, .. } => *size,
             }
     }
 
     pub(crate) fn created(&self) -> Instant {
-        self.created
+        self.0.created
     }
 
     /// When `delivery.timeout.ms` is over.
     pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+        self.0.deadline
     }
 
     /// The largest timestamp of its records.
     pub(crate) fn max_timestamp_ms(&self) -> i64 {
-        self.max_timestamp_ms
+        self.0.max_timestamp_ms
     }
 
     /// How many times it was handed to a connection.
     pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
+        self.0.attempts
     }
 
     /// When it was last handed to a connection, or put back.
     pub(crate) fn last_attempt(&self) -> Option<Instant> {
-        self.last_attempt
+        self.0.last_attempt
     }
 
     /// The leader's epoch at the latest attempt.
     pub(crate) fn leader_epoch(&self) -> i32 {
-        self.leader_epoch
+        self.0.leader_epoch
     }
 
     /// Notes an attempt that begins: the bytes are handed to a connection.
     pub(crate) fn begin_attempt(&mut self, now: Instant, leader_epoch: i32) {
-        self.attempts += 1;
-        self.last_attempt = Some(now);
-        self.leader_epoch = leader_epoch;
+        self.0.attempts += 1;
+        self.0.last_attempt = Some(now);
+        self.0.leader_epoch = leader_epoch;
     }
 
     /// Why the latest attempt failed that was not the last one; told if time runs out after it.
     pub(crate) fn last_failure(&self) -> Option<&Error> {
-        self.last_failure.as_ref()
+        self.0.last_failure.as_ref()
     }
 
     /// Notes why an attempt failed after which there is to be another.
     pub(crate) fn attempt_failed(&mut self, why: Error) {
-        self.last_failure = Some(why);
+        self.0.last_failure = Some(why);
     }
 
     /// Backoff counts from here.
     pub(crate) fn put_back(&mut self, now: Instant) {
-        self.last_attempt = Some(now);
+        self.0.last_attempt = Some(now);
     }
 
     /// Notes that the latest attempt certainly did not append (a code that proves it, or no byte
     /// was written).
     pub(crate) fn attempt_proved_not_written(&mut self) {
-        self.proved_not_written += 1;
+        self.0.proved_not_written += 1;
         debug_assert!(
-            self.proved_not_written <= self.attempts,
+            self.0.proved_not_written <= self.0.attempts,
             "one proof an attempt"
         );
     }
 
     /// `NotWritten` if every attempt was proved not written, else `Unknown`.
     pub(crate) fn persistence(&self) -> Persistence {
-        if self.proved_not_written == self.attempts {
+        if self.0.proved_not_written == self.0.attempts {
             Persistence::NotWritten
         } else {
             Persistence::Unknown
@@ -270,22 +270,22 @@ impl ProducerBatch {
     /// then the records' chunks, shared, never copied. Kept while the state stays the same.
     pub(crate) fn encode(&mut self, state: Option<ProducerState>) -> Vec<Bytes> {
         self.seal();
-        let Body::Sealed { chunks, .. } = &self.body else {
+        let Body::Sealed { chunks, .. } = &self.0.body else {
             return Vec::new();
         };
-        let header = match &self.encoded {
+        let header = match &self.0.encoded {
             Some((encoded_for, header)) if *encoded_for == state => header.clone(),
             _ => {
                 let header = BatchHeader {
-                    record_count: self.record_count,
-                    base_timestamp_ms: self.base_timestamp_ms,
-                    max_timestamp_ms: self.max_timestamp_ms,
+                    record_count: self.0.record_count,
+                    base_timestamp_ms: self.0.base_timestamp_ms,
+                    max_timestamp_ms: self.0.max_timestamp_ms,
                     state,
                 };
                 Bytes::copy_from_slice(&header.encode(chunks))
             }
         };
-        self.encoded = Some((state, header.clone()));
+        self.0.encoded = Some((state, header.clone()));
         std::iter::once(header)
             .chain(chunks.iter().cloned())
             .collect()
@@ -294,19 +294,22 @@ impl ProducerBatch {
     /// Ends it well: callbacks in order (each under `catch_unwind`), then handles, then flushes.
     pub(crate) fn complete(mut self, ack: BatchAck) {
         self.seal();
-        self.ended = true;
-        self.result.set(BatchOutcome::Acked {
+        self.0.ended = true;
+        self.0.result.set(BatchOutcome::Acked {
             base_offset: ack.base_offset,
             log_append_time_ms: ack.log_append_time_ms,
         });
-        self.body = Body::Sealed {
+        self.0.body = Body::Sealed {
             chunks: Vec::new(),
             size: 0,
         };
-        self.encoded = None;
-        self.callbacks
-            .run_acked(self.result.topic_partition(), ack, self.base_timestamp_ms);
-        self.result.finish();
+        self.0.encoded = None;
+        self.0.callbacks.run_acked(
+            self.0.result.topic_partition(),
+            ack,
+            self.0.base_timestamp_ms,
+        );
+        self.0.result.finish();
     }
 
     /// Ends it badly, in the same order; the errors get the batch's persistence. Gives what is left.
@@ -316,31 +319,31 @@ impl ProducerBatch {
 
     fn end_badly(&mut self, failure: BatchFailure) -> Arc<FailedBatch> {
         self.seal();
-        self.ended = true;
-        self.encoded = None;
-        let body = match &mut self.body {
+        self.0.ended = true;
+        self.0.encoded = None;
+        let body = match &mut self.0.body {
             Body::Sealed { chunks, .. } => std::mem::take(chunks),
             Body::Open(_) => Vec::new(),
         };
         let persistence = self.persistence();
         let own = |(index, error): (u32, Error)| (index, error.with_persistence(persistence));
         let batch = failed_batch(
-            self.result.topic_partition(),
-            (self.base_timestamp_ms, self.record_count),
+            self.0.result.topic_partition(),
+            (self.0.base_timestamp_ms, self.0.record_count),
             body,
             failure.error.with_persistence(persistence),
             failure.record_errors.into_iter().map(own).collect(),
         );
-        self.result.set(BatchOutcome::Failed(Arc::clone(&batch)));
-        self.callbacks.run_failed(&batch);
-        self.result.finish();
+        self.0.result.set(BatchOutcome::Failed(Arc::clone(&batch)));
+        self.0.callbacks.run_failed(&batch);
+        self.0.result.finish();
         batch
     }
 }
 
 impl Drop for ProducerBatch {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.0.ended {
             let text = format!(
                 "the batch for {} was dropped on its way",
                 self.topic_partition()

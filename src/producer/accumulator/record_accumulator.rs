@@ -16,7 +16,7 @@ use super::ProduceRequestResult;
 use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
 use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
-use super::partition_queue::{Fit, Material};
+use super::partition_queue::{Appended, Fit, Material};
 use super::topic::{Activated, Activity, Slot, Sticky, Topic};
 use crate::cluster::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind};
@@ -24,7 +24,7 @@ use crate::network::Wakeup;
 use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::random::Random;
-use crate::record::{BATCH_OVERHEAD, Header, RecordView, upper_bound};
+use crate::record::{BATCH_OVERHEAD, RecordView};
 use crate::sync::Mutex;
 use crate::time::{Time, deadline};
 
@@ -81,16 +81,11 @@ struct TopicSlots {
 }
 
 /// A serialized record on its way into a batch.
-#[derive(Debug)]
-pub(crate) struct RecordToAppend<'a, 'c> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordToAppend<'a> {
     /// `None`: the built-in sticky partitioner chooses.
     pub(crate) partition: Option<i32>,
-    pub(crate) timestamp_ms: i64,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [Header],
-    /// Taken when the record is appended, left otherwise.
-    pub(crate) callback: Option<Callback<'c>>,
+    pub(crate) view: RecordView<'a>,
 }
 
 /// What an attempt to append came to.
@@ -207,26 +202,22 @@ impl RecordAccumulator {
     }
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).
-    /// Wakes the Sender if a batch became full or is new. The size was checked before.
+    /// Wakes the Sender if a batch became full or is new. The size was checked before. The callback
+    /// is taken when the record is appended, and left otherwise.
     #[inline]
     pub(crate) fn try_append(
         &self,
         topic: &Topic,
-        record: &mut RecordToAppend<'_, '_>,
+        record: &RecordToAppend<'_>,
+        callback: &mut Option<Callback<'_>>,
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
     ) -> Append {
-        let view = RecordView {
-            timestamp_ms: record.timestamp_ms,
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
-        };
-        if let Some(append) = self.append_to_open(topic, &view, record) {
+        if let Some(append) = self.append_to_open(topic, record, callback) {
             ticket.release();
             return append;
         }
-        self.append_anywhere(topic, (&view, record), ticket, waker)
+        self.append_anywhere(topic, (record, callback), ticket, waker)
     }
 
     /// What nearly every record comes to: its partition's last batch is open and has room. `None`
@@ -235,27 +226,26 @@ impl RecordAccumulator {
     fn append_to_open(
         &self,
         topic: &Topic,
-        view: &RecordView<'_>,
-        record: &mut RecordToAppend<'_, '_>,
+        record: &RecordToAppend<'_>,
+        callback: &mut Option<Callback<'_>>,
     ) -> Option<Append> {
         let sticky = record.partition.is_none();
-        let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
-        let slot = topic.slot(partition)?;
+        let slot = topic.slot_for(record.partition)?;
+        let partition = slot.topic_partition.partition;
         let batch_size = self.config.batch_size;
         let mut queue = slot.queue.lock();
         if (sticky && !topic.is_sticky(partition)) || self.closed.load(Ordering::Acquire) {
             return None;
         }
-        let (index, sealed) =
-            queue.append_to_last(view, &mut record.callback, batch_size, &self.pool)?;
+        let appended = queue.append_to_last(&record.view, callback, batch_size, &self.pool)?;
         if sticky {
-            topic.note_produced(partition, rough_size(view), batch_size, sealed);
+            topic.note_produced(partition, appended.bytes, batch_size, appended.sealed);
         }
-        let result = Arc::clone(queue.last_result()?);
         drop(queue);
-        if sealed {
+        if appended.sealed {
             self.activate(slot, Activity::Full);
         }
+        let Appended { result, index, .. } = appended;
         Some(Append::Appended { result, index })
     }
 
@@ -264,25 +254,24 @@ impl RecordAccumulator {
     fn append_anywhere(
         &self,
         topic: &Topic,
-        (view, record): (&RecordView<'_>, &mut RecordToAppend<'_, '_>),
+        (record, callback): (&RecordToAppend<'_>, &mut Option<Callback<'_>>),
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
     ) -> Append {
         let mut material: Option<Material> = None;
         loop {
-            let partition = record.partition.unwrap_or_else(|| topic.peek_sticky());
-            let Some(slot) = topic.slot(partition) else {
+            let Some(slot) = topic.slot_for(record.partition) else {
                 return Append::UnknownPartition;
             };
             let sticky = record.partition.is_none();
-            let callback = (sticky, &mut record.callback);
-            match self.attempt(topic, slot, view, callback, &mut material) {
+            let callback = (sticky, &mut *callback);
+            match self.attempt(topic, slot, &record.view, callback, &mut material) {
                 Attempt::Done(append) => {
                     ticket.release();
                     return append;
                 }
                 Attempt::Moved => {}
-                Attempt::NeedsBatch => match self.material(view, ticket, waker) {
+                Attempt::NeedsBatch => match self.material(&record.view, ticket, waker) {
                     Ok(fresh) => material = Some(fresh),
                     Err(append) => return append,
                 },
@@ -313,7 +302,7 @@ impl RecordAccumulator {
         if let Fit::NeedsBatch { sealed } = fit {
             if sealed && sticky {
                 // The batch that is full had its share; this record goes where the next one does.
-                let bytes = upper_bound(view.key, view.value, view.headers);
+                let bytes = view.upper_bound();
                 topic.note_produced(partition, bytes, batch_size, true);
             }
             if sealed && sticky && !topic.is_sticky(partition) {
@@ -337,7 +326,7 @@ impl RecordAccumulator {
             queue.push_new(slot.id, slot.topic_partition.clone(), material);
             fit = queue.try_append(view, callback, batch_size, &self.pool);
         }
-        let Fit::Appended { index, sealed } = fit else {
+        let Fit::Appended(appended) = fit else {
             // An empty batch would be one that no broker takes.
             self.queued_batches
                 .fetch_sub(queue.pop_empty(), Ordering::AcqRel);
@@ -346,19 +335,16 @@ impl RecordAccumulator {
             return Attempt::Done(Append::Failed(too_large_for_pool(self.pool.total())));
         };
         if sticky {
-            topic.note_produced(partition, rough_size(view), batch_size, sealed);
+            topic.note_produced(partition, appended.bytes, batch_size, appended.sealed);
         }
-        let result = queue.last_result().map(Arc::clone);
         drop(queue);
         match activity {
-            _ if sealed => self.activate(slot, Activity::Full),
+            _ if appended.sealed => self.activate(slot, Activity::Full),
             Some(activity) => self.activate(slot, activity),
             None => {}
         }
-        match result {
-            Some(result) => Attempt::Done(Append::Appended { result, index }),
-            None => Attempt::NeedsBatch,
-        }
+        let Appended { result, index, .. } = appended;
+        Attempt::Done(Append::Appended { result, index })
     }
 
     /// Memory and a clock reading for a new batch.
@@ -372,7 +358,7 @@ impl RecordAccumulator {
         if self.closed.load(Ordering::Acquire) {
             return Err(Append::Failed(closed()));
         }
-        let bytes = upper_bound(view.key, view.value, view.headers) - BATCH_OVERHEAD;
+        let bytes = view.upper_bound() - BATCH_OVERHEAD;
         match self.pool.allocate(bytes, GROUP_BYTES, ticket, waker) {
             Allocation::Chunks { chunks, charged } => {
                 let created = self.time.now();
@@ -529,11 +515,6 @@ impl Growth {
     }
 }
 
-#[inline]
-fn rough_size(view: &RecordView<'_>) -> usize {
-    view.value.map_or(0, <[u8]>::len) + view.key.map_or(0, <[u8]>::len) + RECORD_FRAMING
-}
-
 fn closed() -> Error {
     Error::new(
         ErrorKind::Closed,
@@ -546,9 +527,6 @@ fn too_large_for_pool(total: usize) -> Error {
         format!("the record does not fit into the {total} bytes there are in all (buffer.memory)");
     Error::new(ErrorKind::RecordTooLarge, text)
 }
-
-/// What a small record takes besides its key and value; good enough for taking turns.
-const RECORD_FRAMING: usize = 8;
 
 /// Smaller chunks would cost more in keeping than they hold.
 const MIN_CHUNK: usize = 512;

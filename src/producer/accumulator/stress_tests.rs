@@ -9,6 +9,7 @@ use crate::cluster::{Cluster, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::network::Wakeup;
 use crate::producer::callback::Callback;
 use crate::random::Random;
+use crate::record::RecordView;
 use crate::sync::Parker;
 use crate::time::Time;
 
@@ -20,21 +21,19 @@ fn append_all(accumulator: &RecordAccumulator, called: &Arc<AtomicUsize>, thread
     let time = Time::default();
     for number in 0..RECORDS {
         let count = Arc::clone(called);
-        let mut record = RecordToAppend {
+        let mut callback = Some(Callback::once(move |result| {
+            assert!(result.is_ok());
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        let record = RecordToAppend {
             partition: (number % 2 == 0).then_some(i32::try_from(thread % 3).expect("few")),
-            timestamp_ms: 0,
-            key: None,
-            value: Some(&[7; 40]),
-            headers: &[],
-            callback: Some(Callback::once(move |result| {
-                assert!(result.is_ok());
-                count.fetch_add(1, Ordering::Relaxed);
-            })),
+            view: RecordView::new(0, None, Some(&[7; 40]), &[]),
         };
         let (mut ticket, parker) = (MemoryTicket::default(), Parker::new());
         let waker = parker.waker();
         loop {
-            match accumulator.try_append(&topic, &mut record, &mut ticket, Some(&waker)) {
+            match accumulator.try_append(&topic, &record, &mut callback, &mut ticket, Some(&waker))
+            {
                 Append::Appended { .. } => break,
                 Append::Blocked => parker.park_until(&time, None),
                 other => panic!("{other:?}"),

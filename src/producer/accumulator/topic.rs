@@ -82,19 +82,20 @@ impl Topic {
     }
 
     #[inline]
-    pub(super) fn slot(&self, partition: i32) -> Option<&Arc<Slot>> {
+    fn slot(&self, partition: i32) -> Option<&Arc<Slot>> {
         self.slots.get(usize::try_from(partition).ok()?)
     }
 
-    /// The sticky partition; the first look chooses one. Only a look: it may have changed by the
-    /// time the queue's lock is held (B44).
+    /// The slot of a given partition, or of the sticky one; the first look at that chooses it. Only
+    /// a look: it may have changed by the time the queue's lock is held (B44).
     #[inline]
-    pub(super) fn peek_sticky(&self) -> i32 {
-        let partition = self.sticky.partition.load(Ordering::Acquire);
-        if partition >= 0 && partition < self.partition_count() {
-            partition
-        } else {
-            self.choose(partition)
+    pub(super) fn slot_for(&self, partition: Option<i32>) -> Option<&Arc<Slot>> {
+        match partition {
+            Some(partition) => self.slot(partition),
+            None => {
+                let sticky = self.sticky.partition.load(Ordering::Acquire);
+                self.slot(sticky).or_else(|| self.slot(self.choose(sticky)))
+            }
         }
     }
 

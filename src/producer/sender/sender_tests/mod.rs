@@ -28,6 +28,7 @@ use crate::protocol::messages::{
     MetadataTopic, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use crate::random::Random;
+use crate::record::RecordView;
 use crate::time::{MockTime, Time};
 
 pub(super) const TOPIC: &str = "topic";
@@ -206,22 +207,18 @@ impl Bench {
         &self,
         partition: i32,
         value: &[u8],
-        callback: Option<Callback<'_>>,
+        mut callback: Option<Callback<'_>>,
     ) -> SendHandle {
         let topic = self.shared.accumulator.topic(TOPIC).expect("it is known");
-        let mut record = RecordToAppend {
+        let record = RecordToAppend {
             partition: Some(partition),
-            timestamp_ms: self.timestamp_ms,
-            key: None,
-            value: Some(value),
-            headers: &[],
-            callback,
+            view: RecordView::new(self.timestamp_ms, None, Some(value), &[]),
         };
         let mut ticket = MemoryTicket::default();
         match self
             .shared
             .accumulator
-            .try_append(&topic, &mut record, &mut ticket, None)
+            .try_append(&topic, &record, &mut callback, &mut ticket, None)
         {
             Append::Appended { result, index } => SendHandle::new(
                 result,

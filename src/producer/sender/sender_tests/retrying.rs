@@ -354,16 +354,18 @@ fn callback_of_an_expired_batch_can_send_and_that_goes_out() {
     let accumulator = Arc::clone(&bench.shared.accumulator);
     let callback = Callback::once(move |_| {
         let topic = accumulator.topic(TOPIC).expect("known");
-        let mut record = RecordToAppend {
+        let mut callback = None;
+        let record = RecordToAppend {
             partition: Some(0),
-            timestamp_ms: 1,
-            key: None,
-            value: None,
-            headers: &[],
-            callback: None,
+            view: RecordView::new(1, None, None, &[]),
         };
-        let append =
-            accumulator.try_append(&topic, &mut record, &mut MemoryTicket::default(), None);
+        let append = accumulator.try_append(
+            &topic,
+            &record,
+            &mut callback,
+            &mut MemoryTicket::default(),
+            None,
+        );
         assert!(matches!(append, Append::Appended { .. }));
     });
     let handle = bench.send_with(0, Some(callback));
