@@ -7,6 +7,7 @@ pub(crate) fn all() -> Result<(), String> {
     lint()?;
     deny()?;
     msrv()?;
+    benches()?;
     Step::cargo("test --workspace").run()
 }
 
@@ -29,6 +30,13 @@ pub(crate) fn lint() -> Result<(), String> {
 /// Licences, bans, sources. Advisories need the network, so they are the reader's to run.
 pub(crate) fn deny() -> Result<(), String> {
     Step::cargo("deny --all-features --log-level warn check bans licenses sources").run()
+}
+
+/// Each bench once, without measuring: that it still runs.
+fn benches() -> Result<(), String> {
+    Step::cargo("bench --features __internals --bench append --bench codec --bench end_to_end")
+        .arguments("-- --test")
+        .run()
 }
 
 /// Builds the library with a compiler of exactly the version that Cargo.toml promises.
