@@ -585,5 +585,5 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
 const EPOCHS_ARE_RELIABLE: i16 = 9;
 
 #[cfg(test)]
-#[path = "metadata_tests.rs"]
+#[path = "metadata_tests/mod.rs"]
 mod tests;
