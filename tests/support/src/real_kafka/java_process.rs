@@ -15,6 +15,9 @@ const TAIL_BYTES: u64 = 4096;
 
 const POLL: Duration = Duration::from_millis(10);
 
+/// How long a process may take to stand still.
+const FREEZE: Duration = Duration::from_secs(10);
+
 /// Its program watches its standard input (`Launcher.java`), which this value holds.
 #[derive(Debug)]
 pub(super) struct JavaProcess {
@@ -203,8 +206,39 @@ impl Pause {
         if said.trim() != "stopped" {
             return Err(Failure::new(format!("process {pid} cannot be paused")));
         }
-        Ok(Self { helper })
+        let pause = Self { helper };
+        await_stopped(pid)?;
+        Ok(pause)
     }
+}
+
+/// Waits until every thread stands still: the signal is sent, but a thread that runs stops only
+/// when it next enters the kernel, and may answer a request until then.
+fn await_stopped(pid: u32) -> Result<(), Failure> {
+    let until = Instant::now() + FREEZE;
+    while !all_stopped(pid)? {
+        if Instant::now() > until {
+            return Err(Failure::new(format!(
+                "process {pid} still runs {FREEZE:?} after it was told to stop"
+            )));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// Whether the kernel says so of each thread; the state stands after the name in parentheses.
+fn all_stopped(pid: u32) -> Result<bool, Failure> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else {
+            continue; // It has ended meanwhile.
+        };
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        if !state.is_some_and(|state| state.starts_with(['T', 'Z', 'X'])) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Pause {
