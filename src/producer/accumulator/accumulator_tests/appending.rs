@@ -245,3 +245,37 @@ fn ready_batch_opened_without_a_leader_asks_for_one_at_once() {
     let topics = bench.ready().unknown_leader_topics;
     assert_eq!(topics.len(), 1, "before its linger is over");
 }
+
+#[test]
+fn appends_wake_nobody_while_the_sender_runs() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    for _ in 0..50 {
+        drop(bench.send(0, &[0; 200]));
+    }
+    assert_eq!(bench.wakeup.writes(), 0, "it runs");
+    assert_eq!(
+        bench.ready().nodes,
+        [NodeId(1)],
+        "and finds the work by itself"
+    );
+}
+
+#[test]
+fn appends_wake_a_sender_that_always_sleeps_at_most_once_a_sealed_batch() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
+    drop(bench.send(0, &[0; 200]));
+    bench.ready();
+    bench.wakeup.end_sleep();
+    let before = bench.wakeup.writes();
+    for _ in 0..50 {
+        assert!(bench.wakeup.begin_sleep());
+        drop(bench.send(0, &[0; 200]));
+        // It wakes, cannot send, and sleeps again.
+        bench.ready();
+        bench.wakeup.end_sleep();
+    }
+    let sealed = bench.accumulator.incomplete_batches() as u64 - 1;
+    let writes = bench.wakeup.writes() - before;
+    assert!(sealed >= 10, "{sealed}");
+    assert!((1..=sealed).contains(&writes), "{writes} for {sealed}");
+}

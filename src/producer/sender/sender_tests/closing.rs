@@ -114,19 +114,7 @@ fn panic_of_the_sender_ends_batches_in_every_state_and_refuses_later_ones() {
     assert_eq!(ends[3].1, Persistence::NotWritten);
     let fatal = shared.fatal_error().expect("it is fatal");
     assert!(fatal.to_string().contains("on purpose"), "{fatal}");
-    let topic = shared.accumulator.topic(TOPIC).expect("known");
-    let mut callback = None;
-    let record = RecordToAppend {
-        partition: Some(0),
-        view: RecordView::new(1, None, None, &[]),
-    };
-    let append = shared.accumulator.try_append(
-        &topic,
-        &record,
-        &mut callback,
-        &mut MemoryTicket::default(),
-        None,
-    );
+    let append = append_null(&shared.accumulator);
     assert!(matches!(append, Append::Failed(_)), "{append:?}");
 }
 
@@ -162,19 +150,7 @@ fn record_sent_by_a_callback_of_a_forced_close_is_refused() {
     let mut bench = Bench::new(plain(), &[1]);
     let accumulator = Arc::clone(&bench.shared.accumulator);
     let callback = Callback::once(move |_| {
-        let topic = accumulator.topic(TOPIC).expect("known");
-        let mut callback = None;
-        let record = RecordToAppend {
-            partition: Some(0),
-            view: RecordView::new(1, None, None, &[]),
-        };
-        let append = accumulator.try_append(
-            &topic,
-            &record,
-            &mut callback,
-            &mut MemoryTicket::default(),
-            None,
-        );
+        let append = append_null(&accumulator);
         assert!(matches!(append, Append::Failed(_)));
     });
     let handle = bench.send_with(0, Some(callback));

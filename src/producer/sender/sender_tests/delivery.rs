@@ -341,19 +341,7 @@ fn callback_that_sends_finds_no_lock_held() {
     let mut bench = Bench::new(plain(), &[1]);
     let accumulator = Arc::clone(&bench.shared.accumulator);
     let again = Callback::once(move |_| {
-        let topic = accumulator.topic(TOPIC).expect("known");
-        let mut callback = None;
-        let record = RecordToAppend {
-            partition: Some(0),
-            view: RecordView::new(1, None, None, &[]),
-        };
-        let append = accumulator.try_append(
-            &topic,
-            &record,
-            &mut callback,
-            &mut MemoryTicket::default(),
-            None,
-        );
+        let append = append_null(&accumulator);
         assert!(matches!(append, Append::Appended { .. }));
     });
     drop(bench.send_with(0, Some(again)));

@@ -85,6 +85,22 @@ pub(super) fn node(id: i32) -> Node {
     }
 }
 
+/// What a callback, or whoever comes late, does: appends a record of nothing to partition 0.
+pub(super) fn append_null(accumulator: &RecordAccumulator) -> Append {
+    let topic = accumulator.topic(TOPIC).expect("it is known");
+    let record = RecordToAppend {
+        partition: Some(0),
+        view: RecordView::new(1, None, None, &[]),
+    };
+    accumulator.try_append(
+        &topic,
+        &record,
+        &mut None,
+        &mut MemoryTicket::default(),
+        None,
+    )
+}
+
 impl Bench {
     /// `leaders` of the partitions of one topic; 0 for none. Every record is a batch of its own.
     pub(super) fn new(config: SenderConfig, leaders: &[i32]) -> Self {

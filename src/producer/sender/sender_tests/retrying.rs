@@ -353,19 +353,7 @@ fn callback_of_an_expired_batch_can_send_and_that_goes_out() {
     bench.client.make_unready(1, Duration::MAX);
     let accumulator = Arc::clone(&bench.shared.accumulator);
     let callback = Callback::once(move |_| {
-        let topic = accumulator.topic(TOPIC).expect("known");
-        let mut callback = None;
-        let record = RecordToAppend {
-            partition: Some(0),
-            view: RecordView::new(1, None, None, &[]),
-        };
-        let append = accumulator.try_append(
-            &topic,
-            &record,
-            &mut callback,
-            &mut MemoryTicket::default(),
-            None,
-        );
+        let append = append_null(&accumulator);
         assert!(matches!(append, Append::Appended { .. }));
     });
     let handle = bench.send_with(0, Some(callback));
