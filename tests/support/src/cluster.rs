@@ -205,6 +205,12 @@ impl Cluster {
         self.faults.clear();
     }
 
+    /// On how many requests the faults of each label had an effect so far; a fault that matched a
+    /// request and changed nothing about it, because another one forestalled it, is not counted.
+    pub fn strikes(&self) -> &BTreeMap<&'static str, u64> {
+        self.faults.counts()
+    }
+
     /// Lets go of every answer that a fault holds back.
     pub fn release(&mut self) {
         self.apply(Change::Release);
@@ -319,6 +325,12 @@ impl Cluster {
     /// What happened so far, oldest first.
     pub fn history(&self) -> impl Iterator<Item = &Event> {
         self.history.events()
+    }
+
+    /// Takes what happened since the history was last taken or cleared, oldest first. Whatever it
+    /// dropped before because it was full stays counted.
+    pub fn take_history(&mut self) -> Vec<Event> {
+        self.history.take()
     }
 
     /// How many events the history has dropped because it was full.

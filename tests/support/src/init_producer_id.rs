@@ -20,7 +20,7 @@ impl Cluster {
             None => self.give_producer_id(request),
         };
         let mut response =
-            InitProducerIdResponse::default().with_throttle_time_ms(strikes.throttle_ms);
+            InitProducerIdResponse::default().with_throttle_time_ms(strikes.throttle_ms());
         match given {
             Ok((producer_id, epoch)) => {
                 response.producer_id = producer_id.into();
@@ -35,7 +35,7 @@ impl Cluster {
         Answer::Bytes(wire::write_response(
             &response,
             arrival.version,
-            arrival.answer_id,
+            arrival.correlation_id,
         ))
     }
 

@@ -70,9 +70,13 @@ impl Cluster {
             response.cluster_id = Some(StrBytes::from_static_str("embedded-kafka"));
         }
         if version >= 3 {
-            response.throttle_time_ms = strikes.throttle_ms;
+            response.throttle_time_ms = strikes.throttle_ms();
         }
-        Answer::Bytes(wire::write_response(&response, version, arrival.answer_id))
+        Answer::Bytes(wire::write_response(
+            &response,
+            version,
+            arrival.correlation_id,
+        ))
     }
 
     /// What a living, well informed node would say.
@@ -228,7 +232,7 @@ fn refused(arrival: &Arrival, topics: &[MetadataRequestTopic], code: i16) -> Ans
     Answer::Bytes(wire::write_response(
         &response,
         arrival.version,
-        arrival.answer_id,
+        arrival.correlation_id,
     ))
 }
 

@@ -13,6 +13,7 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use crate::batch::{self, BatchHeader, Rejection};
 use crate::cluster::Cluster;
@@ -32,7 +33,15 @@ struct Produced {
     base_offset: i64,
     log_append_time: i64,
     log_start_offset: i64,
-    appended: bool,
+    /// Where the records lie in the log, however the answer will be.
+    in_log: Option<InLog>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InLog {
+    offset: i64,
+    /// By an earlier request.
+    repeated: bool,
 }
 
 impl Produced {
@@ -42,12 +51,12 @@ impl Produced {
             base_offset: -1,
             log_append_time: -1,
             log_start_offset: -1,
-            appended: false,
+            in_log: None,
         }
     }
 
     /// Some errors tell where the log starts.
-    fn in_log(mut self, partition: &Partition) -> Self {
+    fn starting(mut self, partition: &Partition) -> Self {
         self.log_start_offset = partition.log.start();
         self
     }
@@ -123,9 +132,10 @@ impl Cluster {
                 let endpoints = self.endpoints(&responses);
                 let response = ProduceResponse::default()
                     .with_responses(responses)
-                    .with_throttle_time_ms(strikes.throttle_ms)
+                    .with_throttle_time_ms(strikes.throttle_ms())
                     .with_node_endpoints(endpoints);
-                let bytes = wire::write_response(&response, arrival.version, arrival.answer_id);
+                let bytes =
+                    wire::write_response(&response, arrival.version, arrival.correlation_id);
                 Answer::Bytes(bytes)
             }
         }
@@ -145,7 +155,7 @@ impl Cluster {
         };
         for partition in data.partition_data {
             let index = partition.index;
-            let seen = self.history.is_on().then(|| batch_of(&partition));
+            let seen = self.history.is_on().then(|| SeenBatch::new(&partition));
             let produced = match &name {
                 Some(name) => self.produce_partition(name, partition, terms),
                 None => Produced::refused(
@@ -155,8 +165,12 @@ impl Cluster {
                         .unwrap_or(code::UNKNOWN_TOPIC_ID.into()),
                 ),
             };
-            if let Some(header) = seen {
-                let batch = seen_batch(terms.arrival, &shown, index, &header, &produced);
+            if let Some(seen) = seen {
+                let topic_id = match &name {
+                    Some(name) => self.topic_id(name).unwrap_or_default(),
+                    None => data.topic_id,
+                };
+                let batch = seen.produced((&shown, topic_id, index), &produced, terms);
                 let Terms { arrival, .. } = terms;
                 self.record(arrival.connection, arrival.node, What::Produced(batch));
             }
@@ -187,7 +201,7 @@ impl Cluster {
         };
         if let Some(ErrorCode::After(code)) = fault {
             produced = Produced {
-                appended: produced.appended,
+                in_log: produced.in_log,
                 ..Produced::refused(code)
             };
         }
@@ -252,14 +266,14 @@ impl Cluster {
         // Kafka never asks for more replicas in sync than there are.
         let wanted = config.min_insync_replicas.min(partition.replicas.len());
         if terms.acks == -1 && in_sync < wanted {
-            return Produced::refused(code::NOT_ENOUGH_REPLICAS).in_log(partition);
+            return Produced::refused(code::NOT_ENOUGH_REPLICAS).starting(partition);
         }
         let header = BatchHeader::read(batch);
         if let Err(code) = batch::check_batch(batch, &header, config.max_message_bytes) {
             let refused = Produced::refused(code);
             return match code {
                 code::MESSAGE_TOO_LARGE | code::CORRUPT_MESSAGE => refused,
-                _ => refused.in_log(partition),
+                _ => refused.starting(partition),
             };
         }
         match batch::check_records(batch, &header, config, terms.now_ms, terms.stricter) {
@@ -271,7 +285,7 @@ impl Cluster {
                 };
                 append_to(partition, &header, batch, stamp, terms)
             }
-            Err(rejection) => Produced::refused(rejection).in_log(partition),
+            Err(rejection) => Produced::refused(rejection).starting(partition),
         }
     }
 
@@ -356,11 +370,15 @@ fn append_to(
                 return Produced {
                     base_offset: known.base_offset,
                     log_append_time: known.timestamp,
+                    in_log: Some(InLog {
+                        offset: known.base_offset,
+                        repeated: true,
+                    }),
                     ..Produced::refused(code::NONE)
                 }
-                .in_log(partition);
+                .starting(partition);
             }
-            Verdict::Refused(code) => return Produced::refused(code).in_log(partition),
+            Verdict::Refused(code) => return Produced::refused(code).starting(partition),
         }
     }
     let base_offset = partition
@@ -375,10 +393,13 @@ fn append_to(
     Produced {
         base_offset,
         log_append_time: stamp.append_time.unwrap_or(-1),
-        appended: true,
+        in_log: Some(InLog {
+            offset: base_offset,
+            repeated: false,
+        }),
         ..Produced::refused(code::NONE)
     }
-    .in_log(partition)
+    .starting(partition)
 }
 
 /// Errors in one partition's first bytes that make Kafka refuse the whole request: it looks for
@@ -431,28 +452,47 @@ fn keep_last(request: &mut ProduceRequest) -> bool {
     repeated
 }
 
-fn batch_of(partition: &PartitionProduceData) -> BatchHeader {
-    BatchHeader::read(partition.records.as_deref().unwrap_or_default())
+/// What the history keeps of a batch from before it was handled.
+struct SeenBatch {
+    header: BatchHeader,
+    bytes: usize,
 }
 
-fn seen_batch(
-    arrival: &Arrival,
-    topic: &str,
-    partition: i32,
-    header: &BatchHeader,
-    produced: &Produced,
-) -> ProducedBatch {
-    ProducedBatch {
-        correlation_id: arrival.correlation_id,
-        topic: topic.to_owned(),
-        partition,
-        producer_id: header.producer.producer_id,
-        producer_epoch: header.producer.epoch,
-        base_sequence: header.producer.base_sequence,
-        count: header.producer.count,
-        crc: header.crc,
-        error_code: produced.rejection.code,
-        base_offset: produced.base_offset,
-        appended: produced.appended,
+impl SeenBatch {
+    fn new(partition: &PartitionProduceData) -> Self {
+        let records = partition.records.as_deref().unwrap_or_default();
+        Self {
+            header: BatchHeader::read(records),
+            bytes: records.len(),
+        }
+    }
+
+    fn produced(
+        self,
+        (topic, topic_id, partition): (&str, Uuid, i32),
+        produced: &Produced,
+        terms: &Terms<'_>,
+    ) -> ProducedBatch {
+        let Self { header, bytes } = self;
+        let in_log = produced.in_log;
+        ProducedBatch {
+            version: terms.arrival.version,
+            correlation_id: terms.arrival.correlation_id,
+            acks: terms.acks,
+            topic: topic.to_owned(),
+            topic_id,
+            partition,
+            producer_id: header.producer.producer_id,
+            producer_epoch: header.producer.epoch,
+            base_sequence: header.producer.base_sequence,
+            count: header.producer.count,
+            crc: header.crc,
+            bytes,
+            error_code: produced.rejection.code,
+            base_offset: produced.base_offset,
+            appended: in_log.is_some_and(|batch| !batch.repeated),
+            repeated: in_log.is_some_and(|batch| batch.repeated),
+            log_offset: in_log.map_or(-1, |batch| batch.offset),
+        }
     }
 }
