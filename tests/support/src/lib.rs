@@ -32,6 +32,7 @@ mod metadata;
 mod produce;
 mod producer_state;
 pub mod real_kafka;
+pub mod tap;
 mod tcp;
 mod topic;
 mod versions;

@@ -8,6 +8,7 @@ mod properties;
 mod requests;
 mod sequences;
 mod sockets;
+mod tap;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
