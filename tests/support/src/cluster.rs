@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::config::{ClusterConfig, TopicConfig};
+use crate::config::{ClusterConfig, LeaderHints, TopicConfig};
 use crate::connection::Connection;
 use crate::fault::{Fault, Faults};
 use crate::history::{Event, History};
 use crate::log::{StoredBatch, StoredRecord};
+use crate::producer_state::Rules;
 use crate::topic::{Node, Partition, Topic};
 
 /// A connection of a client to one node.
@@ -57,6 +58,8 @@ pub enum Change {
     Truncate(String, i32, i64),
     /// A partition's oldest records are deleted, up to this offset (whole batches).
     DeleteRecords(String, i32, i64),
+    /// What the nodes say about leaders that they are not.
+    SetLeaderHints(LeaderHints),
     /// A fault begins.
     Fault(Fault),
     /// All faults end.
@@ -83,7 +86,8 @@ pub struct Cluster {
     pub(crate) now_ms: i64,
     pub(crate) accepted: BTreeMap<i32, u64>,
     pub(crate) next_connection: u64,
-    pub(crate) next_producer_id: i64,
+    /// The id and epoch that the next producer gets.
+    pub(crate) next_producer: (i64, i16),
     /// Producer id and epoch of each transactional id.
     pub(crate) transactional_ids: BTreeMap<String, (i64, i16)>,
     scheduled_count: u64,
@@ -115,7 +119,7 @@ impl Cluster {
             now_ms: 0,
             accepted: BTreeMap::new(),
             next_connection: 1,
-            next_producer_id: 1000,
+            next_producer: (config.first_producer_id, config.first_producer_epoch),
             transactional_ids: BTreeMap::new(),
             scheduled_count: 0,
             random: config.seed,
@@ -258,9 +262,9 @@ impl Cluster {
                 self.on_partition(&topic, partition, |partition| partition.producers.forget());
             }
             Change::Truncate(topic, partition, offset) => {
-                let window = self.config.producer_window;
+                let (rules, now_ms) = (self.rules(), self.now_ms);
                 self.on_partition(&topic, partition, |partition| {
-                    partition.truncate(offset, window);
+                    partition.truncate(offset, &rules, now_ms);
                 });
             }
             Change::DeleteRecords(topic, partition, offset) => {
@@ -268,6 +272,7 @@ impl Cluster {
                     partition.log.delete_before(offset);
                 });
             }
+            Change::SetLeaderHints(hints) => self.config.leader_hints = hints,
             Change::Fault(fault) => self.fault(fault),
             Change::ClearFaults => self.clear_faults(),
             Change::Release => self.release_held(),
@@ -350,6 +355,17 @@ impl Cluster {
 
     pub(crate) fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
         self.topics.get(topic)?.partition(partition)
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        let config = &self.config;
+        Rules {
+            first: config
+                .first_sequence
+                .unwrap_or_else(|| config.versions.first_sequence()),
+            window: config.producer_window,
+            expiration_ms: config.producer_id_expiration_ms,
+        }
     }
 
     pub(crate) fn is_up(&self, node: i32) -> bool {

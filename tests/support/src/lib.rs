@@ -42,7 +42,7 @@ mod wire;
 mod cluster_tests;
 
 pub use cluster::{Change, Cluster, ConnId, ConnState};
-pub use config::{ClusterConfig, TopicConfig};
+pub use config::{ClusterConfig, FirstSequence, LeaderHints, TopicConfig};
 pub use fault::{Effect, Fault, Moment, On};
 pub use history::{Event, ProducedBatch, What};
 pub use log::{StoredBatch, StoredHeader, StoredRecord};

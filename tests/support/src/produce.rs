@@ -18,11 +18,12 @@ use uuid::Uuid;
 use crate::batch::{self, BatchHeader, Rejection};
 use crate::cluster::Cluster;
 use crate::code;
+use crate::config::LeaderHints;
 use crate::fault::{ErrorCode, Strikes};
 use crate::handler::{Answer, Arrival};
 use crate::history::{ProducedBatch, What};
 use crate::log::Stamp;
-use crate::producer_state::Verdict;
+use crate::producer_state::{Rules, Verdict};
 use crate::topic::{self, Partition, Topic};
 use crate::wire;
 
@@ -73,8 +74,7 @@ struct Terms<'a> {
     transactional: Option<(i64, i16)>,
     now_ms: i64,
     stricter: bool,
-    refuse_unknown: bool,
-    window: usize,
+    rules: Rules,
     retention: Option<usize>,
 }
 
@@ -110,8 +110,7 @@ impl Cluster {
                 .and_then(|id| self.transactional_ids.get(id.as_str()).copied()),
             now_ms: self.now_ms,
             stricter: self.config.stricter_than_kafka,
-            refuse_unknown: self.config.versions.refuses_unknown_producers(),
-            window: self.config.producer_window,
+            rules: self.rules(),
             retention: self.config.retention_bytes,
         };
         let named = |topic: &TopicProduceData| !topic.partition_data.is_empty();
@@ -319,12 +318,27 @@ impl Cluster {
         }
         if version >= 10 && code == code::NOT_LEADER_OR_FOLLOWER {
             if let Some(partition) = self.partition(name, index) {
-                response.current_leader = LeaderIdAndEpoch::default()
-                    .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
-                    .with_leader_epoch(partition.leader_epoch);
+                response.current_leader = self.hint(partition);
             }
         }
         response
+    }
+
+    /// Who leads (KIP-951), as far as the cluster tells the truth.
+    fn hint(&self, partition: &Partition) -> LeaderIdAndEpoch {
+        let leader = partition.leader;
+        let named = match self.config.leader_hints {
+            LeaderHints::Right => leader,
+            LeaderHints::Absent => return LeaderIdAndEpoch::default(),
+            LeaderHints::Wrong => {
+                let others = || self.nodes.keys().filter(|node| Some(**node) != leader);
+                let next = others().find(|node| Some(**node) > leader);
+                next.or_else(|| others().next()).copied()
+            }
+        };
+        LeaderIdAndEpoch::default()
+            .with_leader_id(BrokerId(named.unwrap_or(-1)))
+            .with_leader_epoch(partition.leader_epoch)
     }
 
     /// Where the leaders live that the responses name.
@@ -360,10 +374,9 @@ fn append_to(
     terms: &Terms<'_>,
 ) -> Produced {
     if header.is_idempotent() {
-        match partition
-            .producers
-            .check(&header.producer, terms.refuse_unknown)
-        {
+        let new_log = partition.log.end() == 0;
+        let states = &mut partition.producers;
+        match states.check(&header.producer, &terms.rules, new_log, terms.now_ms) {
             Verdict::Next => {}
             // The answer says when the first one came, on topics with CreateTime too.
             Verdict::Duplicate(known) => {
@@ -386,9 +399,10 @@ fn append_to(
         .append(batch.clone(), &header.producer, stamp, terms.retention);
     if header.is_idempotent() {
         let timestamp = stamp.append_time.unwrap_or(stamp.max_timestamp);
+        let (rules, now_ms) = (&terms.rules, terms.now_ms);
         partition
             .producers
-            .appended(&header.producer, base_offset, timestamp, terms.window);
+            .appended(&header.producer, base_offset, timestamp, rules, now_ms);
     }
     Produced {
         base_offset,

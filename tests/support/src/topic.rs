@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::config::TopicConfig;
 use crate::log::PartitionLog;
-use crate::producer_state::{ProducerStates, Sequenced};
+use crate::producer_state::{ProducerStates, Rules, Sequenced};
 
 #[derive(Debug)]
 pub(crate) struct Topic {
@@ -58,7 +58,7 @@ impl Partition {
 
     /// Loses the end of the log; what is known of producers is read from the rest, as by a leader
     /// that was elected although it lagged.
-    pub(crate) fn truncate(&mut self, offset: i64, window: usize) {
+    pub(crate) fn truncate(&mut self, offset: i64, rules: &Rules, now_ms: i64) {
         self.log.truncate(offset);
         self.producers.forget();
         for batch in self.log.batches().filter(|batch| batch.producer_id >= 0) {
@@ -70,7 +70,7 @@ impl Partition {
             };
             let timestamp = batch.append_time.unwrap_or(batch.max_timestamp);
             self.producers
-                .appended(&sequenced, batch.base_offset, timestamp, window);
+                .appended(&sequenced, batch.base_offset, timestamp, rules, now_ms);
         }
     }
 }
