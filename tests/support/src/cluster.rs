@@ -1,13 +1,15 @@
 //! The cluster as a pure state machine: no IO, no clock, no thread.
 //!
 //! Time is an argument everywhere, in milliseconds since 1970. This file holds the cluster's state
-//! and the verbs that change it; `connection` moves bytes, `handler` answers requests.
+//! and what can be asked about it; `change` changes it, `connection` moves bytes, `handler` answers
+//! requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::config::{ClusterConfig, LeaderHints, TopicConfig};
+use crate::change::{Change, Hidden};
+use crate::config::{ClusterConfig, TopicConfig};
 use crate::connection::Connection;
 use crate::fault::{Fault, Faults};
 use crate::history::{Event, History};
@@ -28,46 +30,6 @@ pub enum ConnState {
     Closed,
 }
 
-/// A change of the cluster, now ([`Cluster::apply`]) or later ([`Cluster::schedule`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A topic comes into being; nothing happens if it exists.
-    CreateTopic(TopicConfig),
-    /// A topic and its records are gone; one created later has another id.
-    DeleteTopic(String),
-    /// A topic has that many partitions from now on; never fewer than before.
-    SetPartitions(String, i32),
-    /// A partition has another leader, or none.
-    MoveLeader(String, i32, Option<i32>),
-    /// A node stops: its connections close, its partitions move to living replicas.
-    StopBroker(i32),
-    /// A stopped node is back.
-    StartBroker(i32),
-    /// A node closes all its connections and goes on, as when they were idle too long.
-    CloseConnections(i32),
-    /// A node refuses new connections, or takes them again.
-    RefuseConnections(i32, bool),
-    /// A node answers Metadata with what was true at this moment, until thawed.
-    FreezeMetadata(i32),
-    /// A node answers Metadata with the truth again.
-    ThawMetadata(i32),
-    /// A partition knows no producer any more.
-    ForgetProducers(String, i32),
-    /// A partition loses its records from this offset on (whole batches), as after an unclean
-    /// election.
-    Truncate(String, i32, i64),
-    /// A partition's oldest records are deleted, up to this offset (whole batches).
-    DeleteRecords(String, i32, i64),
-    /// What the nodes say about leaders that they are not.
-    SetLeaderHints(LeaderHints),
-    /// A fault begins.
-    Fault(Fault),
-    /// All faults end.
-    ClearFaults,
-    /// Every answer held back leaves.
-    Release,
-}
-
 /// One to five brokers, strict as Apache Kafka's own.
 #[derive(Debug)]
 pub struct Cluster {
@@ -76,6 +38,8 @@ pub struct Cluster {
     pub(crate) nodes: BTreeMap<i32, Node>,
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) names_by_id: BTreeMap<Uuid, String>,
+    /// What the Metadata answers of a node, or of all, leave out.
+    pub(crate) hidden: BTreeSet<(Option<i32>, Hidden)>,
     pub(crate) faults: Faults,
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     /// Connections with bytes to take or an end to notice.
@@ -111,6 +75,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             topics: BTreeMap::new(),
             names_by_id: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             faults: Faults::default(),
             connections: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -150,6 +115,7 @@ impl Cluster {
                 port: 9092,
                 up: true,
                 refuses: false,
+                answers: None,
                 frozen: None,
             },
         );
@@ -158,10 +124,7 @@ impl Cluster {
 
     /// Where clients are told to find a node.
     pub fn set_endpoint(&mut self, node: i32, host: &str, port: u16) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            host.clone_into(&mut node.host);
-            node.port = i32::from(port);
-        }
+        self.apply(Change::SetEndpoint(node, host.to_owned(), port));
     }
 
     /// The ids of all nodes, stopped ones too.
@@ -224,59 +187,6 @@ impl Cluster {
     pub fn schedule(&mut self, at_ms: i64, change: Change) {
         self.scheduled_count += 1;
         self.scheduled.insert((at_ms, self.scheduled_count), change);
-    }
-
-    /// Makes a change now. A change of something that does not exist does nothing.
-    pub fn apply(&mut self, change: Change) {
-        match change {
-            Change::CreateTopic(topic) => self.create(topic),
-            Change::DeleteTopic(name) => {
-                if let Some(topic) = self.topics.remove(&name) {
-                    self.names_by_id.remove(&topic.id);
-                }
-            }
-            Change::SetPartitions(name, partitions) => self.grow(&name, partitions),
-            Change::MoveLeader(topic, partition, leader) => {
-                self.on_partition(&topic, partition, |partition| partition.elect(leader));
-            }
-            Change::StopBroker(node) => self.stop(node),
-            Change::StartBroker(node) => self.restart(node),
-            Change::CloseConnections(node) => self.reset_all(node),
-            Change::RefuseConnections(node, refuses) => {
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.refuses = refuses;
-                }
-            }
-            Change::FreezeMetadata(node) => {
-                let view = self.metadata_view();
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.frozen = Some(view);
-                }
-            }
-            Change::ThawMetadata(node) => {
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.frozen = None;
-                }
-            }
-            Change::ForgetProducers(topic, partition) => {
-                self.on_partition(&topic, partition, |partition| partition.producers.forget());
-            }
-            Change::Truncate(topic, partition, offset) => {
-                let (rules, now_ms) = (self.rules(), self.now_ms);
-                self.on_partition(&topic, partition, |partition| {
-                    partition.truncate(offset, &rules, now_ms);
-                });
-            }
-            Change::DeleteRecords(topic, partition, offset) => {
-                self.on_partition(&topic, partition, |partition| {
-                    partition.log.delete_before(offset);
-                });
-            }
-            Change::SetLeaderHints(hints) => self.config.leader_hints = hints,
-            Change::Fault(fault) => self.fault(fault),
-            Change::ClearFaults => self.clear_faults(),
-            Change::Release => self.release_held(),
-        }
     }
 
     /// The records of a partition; empty for one that does not exist.
@@ -383,6 +293,7 @@ impl Cluster {
             .get_or_insert(self.config.versions.timestamp_after_max_ms());
         self.names_by_id.insert(id, name.clone());
         let topic = Topic {
+            authorized: !config.unauthorized,
             config,
             id,
             partitions: Vec::new(),
@@ -392,7 +303,7 @@ impl Cluster {
     }
 
     /// Partition `p` is led by the `p`-th living node, as round robin goes.
-    fn grow(&mut self, name: &str, partitions: i32) {
+    pub(crate) fn grow(&mut self, name: &str, partitions: i32) {
         let alive: Vec<i32> = self
             .nodes()
             .into_iter()
@@ -408,53 +319,6 @@ impl Cluster {
             let replicas: Vec<i32> = nodes.take(factor.min(alive.len())).copied().collect();
             let leader = replicas.first().copied();
             topic.partitions.push(Partition::new(replicas, leader));
-        }
-    }
-
-    fn stop(&mut self, node: i32) {
-        let Some(stopped) = self.nodes.get_mut(&node) else {
-            return;
-        };
-        stopped.up = false;
-        self.elect_where(|partition| partition.leader == Some(node));
-        self.reset_all(node);
-    }
-
-    fn reset_all(&mut self, node: i32) {
-        let ids: Vec<ConnId> = self
-            .connections
-            .iter()
-            .filter_map(|(id, connection)| (connection.node == node).then_some(*id))
-            .collect();
-        for id in ids {
-            self.reset(id);
-        }
-    }
-
-    fn restart(&mut self, node: i32) {
-        if let Some(started) = self.nodes.get_mut(&node) {
-            started.up = true;
-            started.frozen = None;
-        }
-        self.elect_where(|partition| partition.leader.is_none());
-    }
-
-    /// The first living replica leads.
-    fn elect_where(&mut self, chosen: impl Fn(&Partition) -> bool) {
-        let nodes = &self.nodes;
-        let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
-        for topic in self.topics.values_mut() {
-            for partition in topic.partitions.iter_mut().filter(|p| chosen(p)) {
-                let leader = partition.replicas.iter().find(up).copied();
-                partition.elect(leader);
-            }
-        }
-    }
-
-    fn on_partition(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut Partition)) {
-        let topic = self.topics.get_mut(topic);
-        if let Some(partition) = topic.and_then(|topic| topic.partition_mut(partition)) {
-            change(partition);
         }
     }
 

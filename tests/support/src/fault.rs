@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cluster::Change;
+use crate::change::Change;
 use crate::versions::Api;
 
 /// One misbehaviour: where it strikes, what happens, how often. Several may hit one request.
@@ -303,6 +303,14 @@ impl Strike {
 }
 
 impl Strikes {
+    /// After all others a strike that answers with a code.
+    pub(crate) fn push_error(&mut self, code: i16) {
+        self.strikes.push(Strike {
+            fault: Arc::new(Fault::error(On::any(), code)),
+            had_effect: Cell::new(false),
+        });
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Strike> {
         self.strikes.iter()
     }
@@ -314,6 +322,13 @@ impl Strikes {
             strike.had_effect();
             Some(picked)
         })
+    }
+
+    /// Whether the connection ends before the first byte of the answer, so that nobody can say
+    /// whether the request was ever acknowledged.
+    pub(crate) fn breaks_before_answer(&self) -> bool {
+        let mut effects = self.strikes.iter().map(Strike::effect);
+        effects.any(|effect| *effect == Effect::Disconnect(Moment::AfterAppend))
     }
 
     /// The throttle time to tell.

@@ -50,12 +50,15 @@ impl Cluster {
             };
             self.record(connection, node, what);
         }
-        let strikes = if self.faults.is_empty() {
+        let mut strikes = if self.faults.is_empty() {
             Strikes::default()
         } else {
             let target = self.target(&head, node, &request);
             self.faults.strike(&target)
         };
+        if let Some(code) = self.nodes.get(&node).and_then(|node| node.answers) {
+            strikes.push_error(code);
+        }
         let outcome = self.struck(connection, node, (&head, request), &strikes);
         self.faults.count(&strikes);
         outcome

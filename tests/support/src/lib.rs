@@ -18,6 +18,7 @@
 
 mod api_versions;
 mod batch;
+mod change;
 mod cluster;
 mod code;
 mod config;
@@ -41,7 +42,8 @@ mod wire;
 #[cfg(test)]
 mod cluster_tests;
 
-pub use cluster::{Change, Cluster, ConnId, ConnState};
+pub use change::Change;
+pub use cluster::{Cluster, ConnId, ConnState};
 pub use config::{ClusterConfig, FirstSequence, LeaderHints, TopicConfig};
 pub use fault::{Effect, Fault, Moment, On};
 pub use history::{Event, ProducedBatch, What};

@@ -204,6 +204,13 @@ impl Cluster {
                 ..Produced::refused(code)
             };
         }
+        let acknowledged = terms.acks == -1 && produced.rejection.code == code::NONE;
+        if acknowledged && !terms.strikes.breaks_before_answer() {
+            let topic = self.topics.get_mut(name);
+            if let Some(partition) = topic.and_then(|topic| topic.partition_mut(data.index)) {
+                partition.replicate();
+            }
+        }
         produced
     }
 
@@ -218,7 +225,7 @@ impl Cluster {
             return Err(refused.clone());
         }
         let topic = self.topics.get(name);
-        if topic.is_some_and(|topic| topic.config.unauthorized) {
+        if topic.is_some_and(|topic| !topic.authorized) {
             return Err(code::TOPIC_AUTHORIZATION_FAILED.into());
         }
         let partition = topic.and_then(|topic| topic.partition(data.index));
@@ -261,10 +268,15 @@ impl Cluster {
             return Produced::refused(code::UNKNOWN_TOPIC_OR_PARTITION);
         };
         let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
-        let in_sync = partition.replicas.iter().filter(up).count();
+        let living = partition.replicas.iter().filter(up).count();
         // Kafka never asks for more replicas in sync than there are.
         let wanted = config.min_insync_replicas.min(partition.replicas.len());
-        if terms.acks == -1 && in_sync < wanted {
+        let (in_sync, noticed) = match &partition.isr {
+            Some(isr) => (living.min(isr.in_sync), isr.noticed || living < wanted),
+            None => (living, true),
+        };
+        let too_few = terms.acks == -1 && in_sync < wanted;
+        if too_few && noticed {
             return Produced::refused(code::NOT_ENOUGH_REPLICAS).starting(partition);
         }
         let header = BatchHeader::read(batch);
@@ -282,7 +294,11 @@ impl Cluster {
                     max_timestamp,
                     append_time,
                 };
-                append_to(partition, &header, batch, stamp, terms)
+                let mut produced = append_to(partition, &header, batch, stamp, terms);
+                if too_few && produced.rejection.code == code::NONE {
+                    produced.rejection = code::NOT_ENOUGH_REPLICAS_AFTER_APPEND.into();
+                }
+                produced
             }
             Err(rejection) => Produced::refused(rejection).starting(partition),
         }

@@ -1,6 +1,7 @@
 //! The cluster as a client sees it: bytes in, bytes out, on a clock of the test's own.
 
 mod batches;
+mod changes;
 mod faults;
 mod metadata;
 mod produce;
