@@ -16,6 +16,8 @@ pub(crate) type RecordId = u64;
 pub(crate) struct Ledger {
     pub(crate) entries: Vec<Entry>,
     pub(crate) blocking_calls: Vec<BlockingCall>,
+    /// When callbacks held the Sender thread up, from and until.
+    pub(crate) user_code: Vec<(Duration, Duration)>,
     /// Broken promises that were seen at once.
     pub(crate) violations: Vec<Violation>,
 }

@@ -12,6 +12,7 @@
 
 mod application;
 mod faults;
+mod guarantees;
 mod ledger;
 mod names;
 mod network;

@@ -6,7 +6,7 @@
 //!            \---- ending: close early, drop -------------------------------^
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
 
 use super::application::Applications;
 use super::faults::{FaultKind, Faults};
+use super::guarantees::Cell;
 use super::ledger::{SharedLedger, Violation};
 use super::names::Names;
 use super::network::Network;
@@ -38,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     pub(crate) polls: u64,
     pub(crate) fired: BTreeMap<FaultKind, u64>,
+    /// Promises that could have been broken in it.
+    pub(crate) cells: BTreeSet<Cell>,
     /// In words, if asked for.
     pub(crate) trace: String,
 }
@@ -106,6 +109,7 @@ impl<'s> Simulation<'s> {
             let mut world = lock(&self.world);
             let now = world.now();
             if let Some(until) = world.faults.sender_is_stalled_until(now) {
+                world.oracle.on_stalled(now, until);
                 world.pass(until);
             }
         }
@@ -127,6 +131,8 @@ impl<'s> Simulation<'s> {
         {
             let mut world = self.world();
             world.heal();
+            let now = world.now();
+            world.oracle.healed(now);
             let applications = world.applications.as_mut().expect("there from the start");
             applications.stop();
         }
@@ -155,7 +161,8 @@ impl<'s> Simulation<'s> {
         } = &mut *world;
         oracle.finish(cluster, &ledger, &afterwards);
         let mut violations = ledger.violations.clone();
-        violations.append(&mut oracle.violations);
+        violations.append(&mut oracle.take_violations());
+        let cells = oracle.cells();
         for entry in &ledger.entries {
             let id = entry.spec.id;
             world.trace.note(
@@ -172,6 +179,7 @@ impl<'s> Simulation<'s> {
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
             fired: world.faults.fired(),
+            cells,
             trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
         }
     }

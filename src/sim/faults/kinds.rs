@@ -27,4 +27,11 @@ impl FaultKind {
             Self::Latency => Group::Network,
         }
     }
+
+    /// As reports and docs name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+        }
+    }
 }
