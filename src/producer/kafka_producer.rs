@@ -19,7 +19,7 @@ use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::Engine;
 use super::partition_info::{PartitionInfo, partitions_of};
-use super::pending_send::{Draft, PendingSend, Step, TopicStep};
+use super::pending_send::{Draft, Need, PendingSend, Step, TopicStep};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::{BytesSerializer, Field};
@@ -219,7 +219,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let outcome = match draft.step(&self.engine, &mut MemoryTicket::default(), None) {
             Step::Accepted(handle) => return Ok(handle),
             Step::Failed(error) => Err(error),
-            step @ (Step::NeedsTopic | Step::NeedsMemory(_)) => self.wait(&mut draft, step),
+            Step::Needs(need) => self.wait(&mut draft, need),
         };
         drop(draft);
         outcome.map_err(|error| SendError::new(error, record))
@@ -239,7 +239,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let outcome = match draft.step(&self.engine, &mut MemoryTicket::default(), None) {
             Step::Accepted(handle) => return Ok(handle),
             Step::Failed(error) => Err(error),
-            step @ (Step::NeedsTopic | Step::NeedsMemory(_)) => self.try_again(&mut draft, step),
+            Step::Needs(need) => self.try_again(&mut draft, need),
         };
         drop(draft);
         outcome.map_err(|error| SendError::new(error, record))
@@ -272,7 +272,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn wait<K, V, M, N>(
         &self,
         draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-        step: Step,
+        need: Need,
     ) -> Result<SendHandle, Error>
     where
         K: Field<KS, M>,
@@ -280,7 +280,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     {
         if self.engine.must_not_wait() {
             let would_wait = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
-            return self.try_again(draft, step).map_err(|error| {
+            return self.try_again(draft, need).map_err(|error| {
                 if would_wait(error.kind()) {
                     Engine::would_deadlock("send").with_source(error)
                 } else {
@@ -306,7 +306,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn try_again<K, V, M, N>(
         &self,
         draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-        mut step: Step,
+        mut need: Need,
     ) -> Result<SendHandle, Error>
     where
         K: Field<KS, M>,
@@ -316,20 +316,18 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let now = engine.shared.time.now();
         let target = draft.target();
         let mut pending = PendingSend::new(now, Duration::ZERO);
-        if let Step::NeedsTopic = step {
+        if let Need::Topic = need {
             match pending.poll_topic(engine, target, Waker::noop(), now) {
-                TopicStep::Known => step = draft.step(engine, &mut pending.memory, None),
+                TopicStep::Known => match draft.step(engine, &mut pending.memory, None) {
+                    Step::Accepted(handle) => return Ok(handle),
+                    Step::Failed(error) => return Err(error),
+                    Step::Needs(another) => need = another,
+                },
                 TopicStep::Pending => {}
                 TopicStep::Failed(error) => return Err(error),
             }
         }
-        match step {
-            Step::Accepted(handle) => Ok(handle),
-            Step::Failed(error) => Err(error),
-            Step::NeedsTopic | Step::NeedsMemory(_) => {
-                Err(pending.timed_out(engine, &step, target, now))
-            }
-        }
+        Err(pending.timed_out(engine, need, target, now))
     }
 
     /// Sends everything accepted so far without waiting for `linger.ms`, and blocks until all of it
@@ -425,12 +423,9 @@ impl<KS, VS> KafkaProducer<KS, VS> {
             TopicStep::Pending if engine.must_not_wait() => {
                 Poll::Ready(Err(Engine::would_deadlock("partitions_for")))
             }
-            TopicStep::Pending if now >= pending.until => Poll::Ready(Err(pending.timed_out(
-                engine,
-                &Step::NeedsTopic,
-                target,
-                now,
-            ))),
+            TopicStep::Pending if now >= pending.until => {
+                Poll::Ready(Err(pending.timed_out(engine, Need::Topic, target, now)))
+            }
             TopicStep::Pending => Poll::Pending,
         }
     }

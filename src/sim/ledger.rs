@@ -138,10 +138,7 @@ impl End {
                     kind: other_kind,
                     ..
                 },
-            ) => {
-                (partition, persistence, kind)
-                    == (other_partition, other_persistence, other_kind)
-            }
+            ) => (partition, persistence, kind) == (other_partition, other_persistence, other_kind),
             (one, other) => one == other,
         }
     }
@@ -168,7 +165,12 @@ impl Ledger {
         for entry in &self.entries {
             let refused = &entry.refused;
             let written = match entry.end() {
-                Some((_, End::Acked { partition, offset, .. })) => {
+                Some((
+                    _,
+                    End::Acked {
+                        partition, offset, ..
+                    },
+                )) => {
                     write!(hash, "{refused:?}{partition}@{offset:?};")
                 }
                 Some((

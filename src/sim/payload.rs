@@ -142,13 +142,20 @@ impl RecordSpec {
 /// Which record this is; `None` if it is none of ours, or spoilt.
 pub(crate) fn identify(stored: &StoredRecord) -> Option<RecordId> {
     let field = |field: &Option<Bytes>| field.as_ref().filter(|bytes| bytes.len() >= ID_BYTES);
-    if let Some(value) = stored.value.as_ref().filter(|value| value.len() >= ID_BYTES) {
+    if let Some(value) = stored
+        .value
+        .as_ref()
+        .filter(|value| value.len() >= ID_BYTES)
+    {
         return read_id(value);
     }
     if let Some(key) = field(&stored.key) {
         return read_id(key);
     }
-    let header = stored.headers.first().filter(|header| header.key == ID_HEADER);
+    let header = stored
+        .headers
+        .first()
+        .filter(|header| header.key == ID_HEADER);
     if let Some(header) = header {
         return read_id(header.value.as_ref()?);
     }
@@ -168,7 +175,9 @@ pub(crate) fn check(
 ) -> Result<(), String> {
     let differs = |what: &str, expected: String, found: String| {
         let id = spec.id;
-        Err(format!("record {id}: {what} is {found}, sent was {expected}"))
+        Err(format!(
+            "record {id}: {what} is {found}, sent was {expected}"
+        ))
     };
     let shown = |bytes: &Option<Bytes>| match bytes {
         None => "null".to_owned(),

@@ -49,7 +49,9 @@ fn through_a_batch(specs: &[RecordSpec], append_time: Option<i64>) -> Vec<Stored
     };
     let chunks: Vec<Bytes> = builder.into_chunks().into_iter().map(Bytes::from).collect();
     let mut bytes = header.encode(&chunks).to_vec();
-    chunks.iter().for_each(|chunk| bytes.extend_from_slice(chunk));
+    chunks
+        .iter()
+        .for_each(|chunk| bytes.extend_from_slice(chunk));
     let batch = StoredBatch {
         base_offset: 0,
         count: i32::try_from(specs.len()).expect("few"),
@@ -111,7 +113,9 @@ fn check_sees_every_single_thing_that_differs() {
         ("key", |record| flip(record.key.as_mut(), 11)),
         ("headers", |record| record.headers.swap(0, 3)),
         ("headers", |record| record.headers.truncate(3)),
-        ("headers", |record| record.headers[0].value = Some("other".into())),
+        ("headers", |record| {
+            record.headers[0].value = Some("other".into())
+        }),
         ("timestamp", |record| record.timestamp = 10),
     ];
     for (what, spoil) in spoils {
@@ -149,7 +153,10 @@ fn records_have_different_bytes_and_the_same_ones_each_time() {
     };
     assert_eq!(spec(1).record("t"), spec(1).record("t"));
     for id in 0..100 {
-        assert_ne!(spec(id).value().expect("some")[8..], spec(id + 1).value().expect("some")[8..]);
+        assert_ne!(
+            spec(id).value().expect("some")[8..],
+            spec(id + 1).value().expect("some")[8..]
+        );
     }
 }
 
