@@ -17,6 +17,7 @@ mod names;
 mod network;
 mod oracle;
 mod payload;
+mod probes;
 mod run;
 mod scenario;
 mod streams;
