@@ -11,7 +11,9 @@
 //! ```
 
 mod application;
+mod coverage;
 mod faults;
+mod frames;
 mod ledger;
 mod names;
 mod network;

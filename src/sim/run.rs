@@ -15,6 +15,7 @@ use std::time::Duration;
 use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
 
 use super::application::Applications;
+use super::coverage::Coverage;
 use super::faults::{FaultKind, Faults};
 use super::ledger::{BlockingCall, SharedLedger, Violation};
 use super::names::Names;
@@ -40,6 +41,10 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     pub(crate) polls: u64,
     pub(crate) fired: BTreeMap<FaultKind, u64>,
+    /// How much time passed in it.
+    pub(crate) simulated: Duration,
+    /// What it came by.
+    pub(crate) coverage: Coverage,
     /// In words, if asked for.
     pub(crate) trace: String,
 }
@@ -298,6 +303,7 @@ impl<'s> Simulation<'s> {
         }
         drop(producer);
         let mut world = lock(&world);
+        let now = world.now();
         let mut ledger = ledger.lock();
         if let (Some(afterwards), false) = (&afterwards, is_over) {
             let open_links = world.network.open_links();
@@ -308,6 +314,7 @@ impl<'s> Simulation<'s> {
         }
         let mut violations = std::mem::take(&mut ledger.violations);
         violations.append(&mut world.oracle.violations);
+        world.trace.told(&ledger, now);
         Report {
             seed: scenario.seed,
             violations,
@@ -316,6 +323,8 @@ impl<'s> Simulation<'s> {
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
             fired: world.faults.fired(),
+            simulated: now,
+            coverage: std::mem::take(&mut world.trace.coverage),
             trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
         }
     }
@@ -532,7 +541,7 @@ mod tests {
         assert_eq!(report.violations, []);
         assert_eq!(report.records, 2000);
         assert!(
-            report.trace.contains("1999: [("),
+            report.trace.contains("record 1999: Acked"),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );

@@ -15,7 +15,7 @@ use super::names::Names;
 use super::network::{Arrival, LinkState, Network};
 use super::oracle::Oracle;
 use super::probes::Probes;
-use super::trace::Trace;
+use super::trace::{Happening, Trace};
 use crate::network::{Wakeup, WireEvent, WireId};
 use crate::time::MockTime;
 
@@ -87,11 +87,7 @@ impl World {
         self.probes.run_due(now);
         let events = self.cluster.take_history();
         for event in &events {
-            self.trace.note(
-                now,
-                format_args!("node {}", event.node),
-                format_args!("{:?} {:?}", event.connection, event.what),
-            );
+            self.trace.event(now, Happening::Cluster(event));
         }
         self.oracle.on_cluster(now, &events);
     }
@@ -225,6 +221,8 @@ impl World {
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Connected;
         }
+        self.trace
+            .event(now, Happening::Connected { link: id, node });
         self.network.touch(id);
     }
 
@@ -267,8 +265,11 @@ impl World {
     }
 
     fn break_link(&mut self, id: WireId, why: std::io::ErrorKind) {
+        let now = self.now();
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Failed(why);
+            let (link, node) = (id, link.node);
+            self.trace.event(now, Happening::Breaks { link, node, why });
             self.network.touch(id);
             self.network.forget_dead(id);
         }
