@@ -9,6 +9,7 @@ pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 pub(crate) const MESSAGE_TOO_LARGE: i16 = 10;
 pub(crate) const INVALID_TOPIC_EXCEPTION: i16 = 17;
 pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
+pub(crate) const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
 pub(crate) const INVALID_REQUIRED_ACKS: i16 = 21;
 pub(crate) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 pub(crate) const INVALID_TIMESTAMP: i16 = 32;

@@ -244,6 +244,27 @@ impl Cluster {
         }
     }
 
+    /// Lets every answer leave that waits, and ends the connections that answer nothing.
+    pub(crate) fn release_all(&mut self) {
+        self.timers.clear();
+        let paused = |connection: &Connection| connection.pause != Pause::None;
+        let ids: Vec<ConnId> = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| paused(connection).then_some(*id))
+            .collect();
+        for id in ids {
+            let connection = self.connections.get_mut(&id);
+            match connection.map(|connection| &mut connection.pause) {
+                Some(Pause::Until(_, outcome) | Pause::Held(outcome)) => outcome.throttle_ms = 0,
+                Some(Pause::Mute) => self.reset(id),
+                Some(Pause::None) | None => {}
+            }
+            self.resume(id);
+            self.pump(id);
+        }
+    }
+
     /// Ends a connection after the bytes that wait.
     fn close(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(&id) else {

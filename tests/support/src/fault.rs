@@ -1,6 +1,10 @@
 //! What can be made to go wrong, and on which requests.
 
-use crate::cluster::Change;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::change::Change;
 use crate::versions::Api;
 
 /// One misbehaviour: where it strikes, what happens, how often. Several may hit one request.
@@ -10,6 +14,7 @@ pub struct Fault {
     pub(crate) effect: Effect,
     pub(crate) skip: u32,
     pub(crate) left: u32,
+    pub(crate) label: Option<&'static str>,
 }
 
 impl Fault {
@@ -20,6 +25,7 @@ impl Fault {
             effect,
             skip: 0,
             left: 1,
+            label: None,
         }
     }
 
@@ -81,6 +87,14 @@ impl Fault {
     #[must_use]
     pub fn after(mut self, skip: u32) -> Self {
         self.skip = skip;
+        self
+    }
+
+    /// Counts under this name the requests on which the fault had an effect:
+    /// [`crate::Cluster::strikes`].
+    #[must_use]
+    pub fn labelled(mut self, label: &'static str) -> Self {
+        self.label = Some(label);
         self
     }
 }
@@ -183,24 +197,32 @@ pub enum Moment {
     MidResponse(usize),
 }
 
-/// All faults in force, oldest first.
+/// All faults in force, oldest first, and how often those with a label had an effect.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    faults: Vec<Fault>,
+    faults: Vec<Standing>,
+    counts: BTreeMap<&'static str, u64>,
 }
 
-/// What strikes one request.
+#[derive(Debug)]
+struct Standing {
+    fault: Arc<Fault>,
+    skip: u32,
+    left: u32,
+}
+
+/// What strikes one request, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Strikes {
-    pub(crate) disconnect: Option<Moment>,
-    pub(crate) delay_ms: i64,
-    pub(crate) hold: bool,
-    pub(crate) swallow: bool,
-    pub(crate) throttle_ms: i32,
-    pub(crate) garbage: Option<Vec<u8>>,
-    pub(crate) wrong_correlation_id: bool,
-    pub(crate) changes: Vec<Change>,
-    errors: Vec<(On, ErrorCode)>,
+    strikes: Vec<Strike>,
+}
+
+/// One fault that strikes a request. Another may leave it nothing to do: a garbled answer is not
+/// sent where the connection breaks before.
+#[derive(Debug)]
+pub(crate) struct Strike {
+    fault: Arc<Fault>,
+    had_effect: Cell<bool>,
 }
 
 /// The code to answer with.
@@ -221,7 +243,9 @@ pub(crate) struct Target {
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        let (skip, left) = (fault.skip, fault.left);
+        let fault = Arc::new(fault);
+        self.faults.push(Standing { fault, skip, left });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -232,63 +256,117 @@ impl Faults {
         self.faults.is_empty()
     }
 
+    pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
     /// The effects on a request; each fault that strikes is used up by one.
     pub(crate) fn strike(&mut self, target: &Target) -> Strikes {
-        let mut strikes = Strikes::default();
-        for fault in &mut self.faults {
-            if !fault.on.matches(target) {
+        let mut strikes = Vec::new();
+        for standing in &mut self.faults {
+            if !standing.fault.on.matches(target) {
                 continue;
             }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-            } else if fault.left > 0 {
-                if fault.left != u32::MAX {
-                    fault.left -= 1;
+            if standing.skip > 0 {
+                standing.skip -= 1;
+            } else if standing.left > 0 {
+                if standing.left != u32::MAX {
+                    standing.left -= 1;
                 }
-                strikes.add(fault);
+                strikes.push(Strike {
+                    fault: Arc::clone(&standing.fault),
+                    had_effect: Cell::new(false),
+                });
             }
         }
-        self.faults.retain(|fault| fault.left > 0);
-        strikes
+        self.faults.retain(|standing| standing.left > 0);
+        Strikes { strikes }
+    }
+
+    /// Counts the faults that had an effect on a request.
+    pub(crate) fn count(&mut self, strikes: &Strikes) {
+        let effective = strikes.strikes.iter().filter(|s| s.had_effect.get());
+        for label in effective.filter_map(|strike| strike.fault.label) {
+            *self.counts.entry(label).or_insert(0) += 1;
+        }
+    }
+}
+
+impl Strike {
+    pub(crate) fn effect(&self) -> &Effect {
+        &self.fault.effect
+    }
+
+    pub(crate) fn had_effect(&self) {
+        self.had_effect.set(true);
     }
 }
 
 impl Strikes {
-    fn add(&mut self, fault: &Fault) {
-        match &fault.effect {
-            Effect::Error(code) => {
-                let error = ErrorCode::Instead(*code);
-                self.errors.push((fault.on.clone(), error));
-            }
-            Effect::ErrorAfterAppend(code) => {
-                let error = ErrorCode::After(*code);
-                self.errors.push((fault.on.clone(), error));
-            }
-            Effect::Disconnect(moment) => self.disconnect = Some(*moment),
-            Effect::Delay(millis) => self.delay_ms += *millis,
-            Effect::Hold => self.hold = true,
-            Effect::Swallow => self.swallow = true,
-            Effect::Throttle(millis) => self.throttle_ms = *millis,
-            Effect::Garbage(bytes) => self.garbage = Some(bytes.clone()),
-            Effect::WrongCorrelationId => self.wrong_correlation_id = true,
-            Effect::Then(change) => self.changes.push((**change).clone()),
-        }
+    /// After all others a strike that answers with a code.
+    pub(crate) fn push_error(&mut self, code: i16) {
+        self.strikes.push(Strike {
+            fault: Arc::new(Fault::error(On::any(), code)),
+            had_effect: Cell::new(false),
+        });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Strike> {
+        self.strikes.iter()
+    }
+
+    /// What the first strike that `pick` chooses does; that strike has had its effect.
+    pub(crate) fn first<T>(&self, pick: impl Fn(&Effect) -> Option<T>) -> Option<T> {
+        self.strikes.iter().find_map(|strike| {
+            let picked = pick(strike.effect())?;
+            strike.had_effect();
+            Some(picked)
+        })
+    }
+
+    /// Whether the connection ends before the first byte of the answer, so that nobody can say
+    /// whether the request was ever acknowledged.
+    pub(crate) fn breaks_before_answer(&self) -> bool {
+        let mut effects = self.strikes.iter().map(Strike::effect);
+        effects.any(|effect| *effect == Effect::Disconnect(Moment::AfterAppend))
+    }
+
+    /// The throttle time to tell.
+    pub(crate) fn throttle_ms(&self) -> i32 {
+        let told = self
+            .strikes
+            .iter()
+            .filter_map(|strike| match strike.effect() {
+                Effect::Throttle(millis) => Some(*millis),
+                _ => None,
+            });
+        told.last().unwrap_or(0)
     }
 
     /// The error for a topic, or for one of its partitions.
     pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<ErrorCode> {
-        let names = |on: &On| on.names(topic, partition);
-        self.errors
-            .iter()
-            .find(|(on, _)| names(on))
-            .map(|(_, error)| *error)
+        let strike = self.strikes.iter().find(|strike| {
+            strike.effect().error().is_some() && strike.fault.on.names(topic, partition)
+        })?;
+        strike.had_effect();
+        strike.effect().error()
     }
 
     /// The error for a request that names no topic.
     pub(crate) fn error_of_all(&self) -> Option<i16> {
-        self.errors.first().map(|(_, error)| match error {
-            ErrorCode::Instead(code) | ErrorCode::After(code) => *code,
+        self.first(|effect| match effect.error()? {
+            ErrorCode::Instead(code) | ErrorCode::After(code) => Some(code),
         })
+    }
+}
+
+impl Effect {
+    fn error(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Error(code) => Some(ErrorCode::Instead(*code)),
+            Self::ErrorAfterAppend(code) => Some(ErrorCode::After(*code)),
+            _ => None,
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod api_versions;
 mod batch;
+mod change;
 mod cluster;
 mod code;
 mod config;
@@ -32,6 +33,7 @@ mod metadata;
 mod produce;
 mod producer_state;
 pub mod real_kafka;
+pub mod tap;
 mod tcp;
 mod topic;
 mod versions;
@@ -40,8 +42,9 @@ mod wire;
 #[cfg(test)]
 mod cluster_tests;
 
-pub use cluster::{Change, Cluster, ConnId, ConnState};
-pub use config::{ClusterConfig, TopicConfig};
+pub use change::Change;
+pub use cluster::{Cluster, ConnId, ConnState};
+pub use config::{ClusterConfig, FirstSequence, LeaderHints, TopicConfig};
 pub use fault::{Effect, Fault, Moment, On};
 pub use history::{Event, ProducedBatch, What};
 pub use log::{StoredBatch, StoredHeader, StoredRecord};

@@ -1,6 +1,7 @@
 //! The cluster as a client sees it: bytes in, bytes out, on a clock of the test's own.
 
 mod batches;
+mod changes;
 mod faults;
 mod metadata;
 mod produce;
@@ -8,6 +9,7 @@ mod properties;
 mod requests;
 mod sequences;
 mod sockets;
+mod tap;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
