@@ -71,8 +71,7 @@ impl World {
         if let Some(applications) = &mut self.applications {
             applications.run_due(now, &mut self.trace);
         }
-        let events: Vec<_> = self.cluster.history().cloned().collect();
-        self.cluster.clear_history();
+        let events = self.cluster.take_history();
         for event in &events {
             self.trace.note(
                 now,

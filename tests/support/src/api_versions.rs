@@ -41,6 +41,7 @@ impl Cluster {
         if version >= 1 {
             response.throttle_time_ms = strikes.throttle_ms();
         }
+        strikes.lies(|lie| lie.api_versions(&mut response));
         Answer::Bytes(wire::write_response(
             &response,
             version,

@@ -34,7 +34,10 @@ pub(crate) struct Outcome {
     pub(crate) bytes: Vec<u8>,
     pub(crate) close: bool,
     pub(crate) hold: bool,
+    /// Nothing is ever answered.
     pub(crate) mute: bool,
+    /// Nothing follows the answer.
+    pub(crate) ends: bool,
     pub(crate) delay_ms: i64,
     /// After the answer nothing is read for so long.
     pub(crate) throttle_ms: i64,
@@ -213,6 +216,8 @@ impl Cluster {
         }
         if outcome.close {
             self.close(id);
+        } else if outcome.ends {
+            connection.pause = Pause::Mute;
         } else if outcome.throttle_ms > 0 {
             let at_ms = self.now_ms.saturating_add(outcome.throttle_ms);
             connection.pause = Pause::Until(at_ms, Outcome::default());

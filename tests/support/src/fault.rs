@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::change::Change;
+use crate::hostile::Lie;
 use crate::versions::Api;
 
 /// One misbehaviour: where it strikes, what happens, how often. Several may hit one request.
@@ -185,10 +186,34 @@ pub enum Effect {
     Swallow,
     /// `throttle_time_ms` in the answer.
     Throttle(i32),
-    /// The answer's body is this instead.
+    /// Instead of the answer a frame of these bytes, without a correlation id of ours. Like all
+    /// effects that replace an answer it is sent also where none was due (acks=0).
     Garbage(Vec<u8>),
+    /// Instead of the answer a frame of so many bytes: the right correlation id and nonsense.
+    Rubbish(usize),
+    /// Instead of the answer a frame whose first list claims 2^31 - 1 elements. InitProducerId before
+    /// version 2 has no list.
+    HugeArray,
+    /// Instead of the answer what a web server says. Here and below the connection stays open: with
+    /// [`Moment::MidResponse`] of many bytes it ends.
+    Http,
+    /// Instead of the answer what a TLS server says to a client without TLS.
+    TlsAlert,
+    /// Before the answer another one, with a correlation id that nobody asked with.
+    Unasked,
+    /// The answer comes twice.
+    Twice,
     /// The answer carries another correlation id.
     WrongCorrelationId,
+    /// The answer's size prefix says this.
+    SizePrefix(i32),
+    /// The answer's size prefix says so much more, or less.
+    SizeOffBy(i32),
+    /// Only so many bytes of the answer leave, the size prefix counted. Nothing follows, and the
+    /// connection stays open.
+    CutShort(usize),
+    /// The answer is well formed and cannot be true.
+    Lie(Lie),
     /// The cluster changes after the request had its effect.
     Then(Box<Change>),
 }
@@ -341,6 +366,17 @@ impl Strikes {
     pub(crate) fn breaks_before_answer(&self) -> bool {
         let mut effects = self.strikes.iter().map(Strike::effect);
         effects.any(|effect| *effect == Effect::Disconnect(Moment::AfterAppend))
+    }
+
+    /// Lets each lie be told that `tell` can tell of this answer.
+    pub(crate) fn lies(&self, mut tell: impl FnMut(Lie) -> bool) {
+        for strike in &self.strikes {
+            if let Effect::Lie(lie) = strike.effect() {
+                if tell(*lie) {
+                    strike.had_effect();
+                }
+            }
+        }
     }
 
     /// The throttle time to tell.

@@ -7,6 +7,7 @@ use crate::cluster::{Cluster, ConnId};
 use crate::connection::Outcome;
 use crate::fault::{Effect, Moment, Strikes, Target};
 use crate::history::What;
+use crate::hostile::{self, Spoilt};
 use crate::wire::{self, Head, Request};
 
 /// Where and how a request came in.
@@ -94,7 +95,7 @@ impl Cluster {
                 self.apply((**change).clone());
             }
         }
-        outcome(answer, strikes)
+        outcome(answer, head, strikes)
     }
 
     fn target(&self, head: &Head, node: i32, request: &Request) -> Target {
@@ -145,7 +146,7 @@ fn instead_of_handling(effect: &Effect) -> Option<Outcome> {
 
 /// Applies the faults that concern the answer as a whole, in the order in which they were added;
 /// last the end of the connection.
-fn outcome(answer: Answer, strikes: &Strikes) -> Outcome {
+fn outcome(answer: Answer, head: &Head, strikes: &Strikes) -> Outcome {
     let mut outcome = Outcome::default();
     match answer {
         Answer::Bytes(bytes) => outcome.bytes = bytes,
@@ -159,24 +160,13 @@ fn outcome(answer: Answer, strikes: &Strikes) -> Outcome {
             Effect::Delay(millis) => outcome.delay_ms += *millis,
             Effect::Hold => outcome.hold = true,
             Effect::Throttle(millis) => outcome.throttle_ms = i64::from(*millis),
-            Effect::Garbage(garbage) => {
-                let size = u32::try_from(garbage.len()).expect("a test's garbage is small");
-                outcome.bytes = size.to_be_bytes().to_vec();
-                outcome.bytes.extend_from_slice(garbage);
-            }
-            Effect::WrongCorrelationId => {
-                let Some(id) = outcome.bytes.get_mut(4..8) else {
-                    continue;
-                };
-                id[1] ^= 1;
-            }
             Effect::Disconnect(Moment::AfterAppend) => broken = Some(0),
             Effect::Disconnect(Moment::MidResponse(bytes)) => broken = Some(*bytes),
-            Effect::Disconnect(Moment::BeforeAppend)
-            | Effect::Swallow
-            | Effect::Error(_)
-            | Effect::ErrorAfterAppend(_)
-            | Effect::Then(_) => continue,
+            effect => match hostile::spoil(effect, head, &mut outcome.bytes) {
+                Spoilt::No => continue,
+                Spoilt::Yes => {}
+                Spoilt::Ends => outcome.ends = true,
+            },
         }
         strike.had_effect();
     }

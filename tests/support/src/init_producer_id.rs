@@ -32,6 +32,7 @@ impl Cluster {
                 response.producer_epoch = -1;
             }
         }
+        strikes.lies(|lie| lie.init_producer_id(&mut response));
         Answer::Bytes(wire::write_response(
             &response,
             arrival.version,

@@ -79,6 +79,7 @@ impl Cluster {
         if version >= 3 {
             response.throttle_time_ms = strikes.throttle_ms();
         }
+        strikes.lies(|lie| lie.metadata(&mut response));
         Answer::Bytes(wire::write_response(
             &response,
             version,

@@ -129,10 +129,11 @@ impl Cluster {
             (0, false) => Answer::Nothing,
             _ => {
                 let endpoints = self.endpoints(&responses);
-                let response = ProduceResponse::default()
+                let mut response = ProduceResponse::default()
                     .with_responses(responses)
                     .with_throttle_time_ms(strikes.throttle_ms())
                     .with_node_endpoints(endpoints);
+                strikes.lies(|lie| lie.produce(&mut response, arrival.version));
                 let bytes =
                     wire::write_response(&response, arrival.version, arrival.correlation_id);
                 Answer::Bytes(bytes)

@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod faults;
+mod hostile;
 mod metadata;
 mod produce;
 mod properties;
