@@ -47,7 +47,7 @@ impl Cluster {
                 api: head.api,
                 version: head.version,
                 correlation_id: head.correlation_id,
-                client_id: head.client_id.clone(),
+                client_id: head.client_id.as_ref().map(ToString::to_string),
             };
             self.record(connection, node, what);
         }
