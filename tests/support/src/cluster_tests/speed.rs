@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Cluster, ClusterConfig};
+use crate::{Cluster, ClusterConfig, Fault, On, tap};
 
 use super::{NOW, TestBatch, frame, to_partition};
 
@@ -21,6 +21,11 @@ fn one_record(sequence: i32) -> Vec<u8> {
 /// Takes and answers requests that were encoded before, one by one.
 fn produce_requests(config: ClusterConfig, requests: i32) -> (Cluster, Duration) {
     let mut cluster = Cluster::new(config.topic("t", 1));
+    // Faults that stand and do not strike, as in most of a simulation.
+    for partition in 1..10 {
+        let elsewhere = On::produce().partition("t", partition);
+        cluster.fault(Fault::error(elsewhere, 7));
+    }
     let connection = cluster.connect(1, NOW).unwrap();
     let mut out = Vec::new();
     let mut spent = Duration::ZERO;
@@ -57,4 +62,17 @@ fn speed_in_memory_of_small_batches() {
         let rate = f64::from(REQUESTS) / spent.as_secs_f64();
         println!("{name}: {rate:.0} requests/s");
     }
+}
+
+/// `cargo test --release -p kafka-producer-test-support -- --ignored --nocapture speed_of_the_tap`
+#[test]
+#[ignore = "prints figures and checks nothing"]
+fn speed_of_the_tap() {
+    let frames: Vec<Vec<u8>> = (0..CHUNK).map(one_record).collect();
+    let started = clock();
+    for frame in &frames {
+        tap::read_request(&frame[4..]).unwrap();
+    }
+    let rate = f64::from(CHUNK) / started.elapsed().as_secs_f64();
+    println!("the tap: {rate:.0} requests/s");
 }
