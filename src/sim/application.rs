@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::faults::ClientFaults;
 use super::ledger::{End, Entry, SharedLedger};
 use super::payload::RecordSpec;
 use super::scenario::{Scenario, ThreadPlan};
@@ -23,6 +24,7 @@ pub(crate) struct Applications {
     ledger: SharedLedger,
     producer: Option<KafkaProducer>,
     clock: Arc<crate::time::MockTime>,
+    faults: Option<ClientFaults>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,21 @@ impl Applications {
             ledger,
             producer: Some(producer),
             clock,
+            faults: None,
+        }
+    }
+
+    /// What the application does that none should.
+    pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
+        self.faults = Some(faults);
+    }
+
+    /// Calls that block are woken for nothing.
+    pub(crate) fn wake_all(&mut self) {
+        for thread in &self.threads {
+            if thread.blocked.is_some() {
+                thread.woken.0.store(true, Ordering::Relaxed);
+            }
         }
     }
 

@@ -87,7 +87,8 @@ impl<'s> Simulation<'s> {
     fn new(scenario: &'s Scenario, with_words: bool) -> Self {
         let (time, clock) = Time::mock();
         let cluster = cluster(&scenario.cluster);
-        let (network, names) = addresses(&scenario.cluster);
+        let (network, mut names) = addresses(&scenario.cluster);
+        names.go_wrong(&scenario.faults);
         let ledger = SharedLedger::default();
         let world = Arc::new(Mutex::new(World {
             clock: Arc::clone(&clock),
@@ -112,8 +113,11 @@ impl<'s> Simulation<'s> {
         let config = producer_config(&scenario.config);
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
-        lock(&world).applications = Some(applications);
+        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        let mut held = lock(&world);
+        applications.set_client_faults(held.faults.client.clone());
+        held.applications = Some(applications);
+        drop(held);
         Self {
             scenario,
             world,
@@ -322,7 +326,7 @@ impl<'s> Simulation<'s> {
             outcome_hash: ledger.outcome_hash(),
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
-            fired: world.faults.fired(),
+            fired: world.fired(),
             simulated: now,
             coverage: std::mem::take(&mut world.trace.coverage),
             trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
@@ -396,7 +400,7 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     cluster
 }
 
-fn host_of(node: i32) -> String {
+pub(super) fn host_of(node: i32) -> String {
     format!("broker-{node}.sim")
 }
 
@@ -465,14 +469,14 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
     }
 }
 
-const PORT: u16 = 9092;
+pub(super) const PORT: u16 = 9092;
 /// Above what any bound of the oracle allows.
 const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
 const MOST_TURNS: u64 = 5_000_000;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
