@@ -68,7 +68,7 @@ fn judge_outcome(entry: &Entry, findings: &mut Findings, terms: &Terms) {
         broken("one outcome too many");
     }
     if let (Some((_, told)), Some((_, by_handle))) = (entry.callbacks.first(), &entry.handle) {
-        if told != by_handle {
+        if !told.says_the_same(by_handle) {
             broken("callback and handle tell differently");
         }
     }
@@ -93,9 +93,7 @@ fn judge_time(entry: &Entry, stalls: &Stalls, findings: &mut Findings, terms: &T
 
 /// P4 of calls that wait.
 fn judge_call(call: &BlockingCall, stalls: &Stalls, terms: &Terms, findings: &mut Findings) {
-    let Some(timeout) = call.timeout else {
-        return;
-    };
+    let timeout = call.timeout.unwrap_or(terms.delivery_timeout);
     findings.judged(&terms.lines, Property::P4);
     let deadline = call.began + timeout;
     let late = call
@@ -171,7 +169,7 @@ fn judge_probes(
         return;
     }
     let mut partitions: BTreeMap<Tp, Vec<&Entry>> = BTreeMap::new();
-    for entry in ledger.entries.iter().filter(|entry| entry.thread == PROBES) {
+    for entry in ledger.entries.iter().filter(|entry| entry.is_probe) {
         let partition = entry.spec.partition.unwrap_or(-1);
         partitions
             .entry((entry.spec.topic, partition))
@@ -218,7 +216,7 @@ fn judge_probes(
             let name = terms.topic_name(tp.0);
             let ends: Vec<_> = probes
                 .iter()
-                .map(|probe| (probe.refused, &probe.callbacks))
+                .map(|probe| (probe.refused, probe.end()))
                 .collect();
             format!(
                 "no probe of {name}-{} was acknowledged within {most:?} of the repair: {ends:?}",
@@ -229,5 +227,3 @@ fn judge_probes(
 }
 
 const MOST_LATE: Duration = Duration::from_millis(100);
-/// The thread whose records are probes.
-const PROBES: usize = usize::MAX;

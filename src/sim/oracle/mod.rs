@@ -51,7 +51,6 @@ pub(crate) struct Oracle {
     wire: WireWatch,
     attempts: Attempts,
     polls: Polls,
-    healed_at: Option<Duration>,
 }
 
 impl Oracle {
@@ -62,7 +61,6 @@ impl Oracle {
             attempts: Attempts::new(&terms),
             polls: Polls::default(),
             findings: Findings::default(),
-            healed_at: None,
             terms,
         }
     }
@@ -113,7 +111,7 @@ impl Oracle {
     }
 
     /// The Sender got no processor.
-    pub(crate) fn on_stalled(&mut self, from: Duration, until: Duration) {
+    pub(crate) fn on_stall(&mut self, from: Duration, until: Duration) {
         self.polls.on_stalled(from, until);
     }
 
@@ -125,19 +123,20 @@ impl Oracle {
     }
 
     /// The Sender polls and polls, and no time passes: the run has to end.
-    pub(crate) fn is_spinning(&self) -> bool {
+    pub(crate) fn wants_to_stop(&self) -> bool {
         self.polls.is_spinning
     }
 
-    /// From now on nothing goes wrong any more.
-    pub(crate) fn healed(&mut self, now: Duration) {
-        self.healed_at = Some(now);
-    }
-
     /// The run is over: the logs, what was told, and what is left of the producer.
-    pub(crate) fn finish(&mut self, cluster: &Cluster, ledger: &Ledger, afterwards: &Afterwards) {
+    pub(crate) fn finish(
+        &mut self,
+        cluster: &Cluster,
+        ledger: &Ledger,
+        afterwards: &Afterwards,
+        open_links: usize,
+    ) {
         let logs = Logs::read(cluster, &self.terms, &self.attempts);
-        let remains = Remains::of(afterwards, self.wire.open_links());
+        let remains = Remains::of(afterwards, open_links);
         self.judge(&logs, ledger, &remains);
     }
 

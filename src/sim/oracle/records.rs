@@ -56,7 +56,7 @@ pub(super) fn judge(
         let id = entry.spec.id;
         rest = &rest[rest.partition_point(|found| found.id < id)..];
         let of_record = &rest[..rest.partition_point(|found| found.id == id)];
-        let told = entry.callbacks.first().or(entry.handle.as_ref());
+        let told = entry.end();
         let partition = told.map(|(_, end)| match end {
             End::Acked { partition, .. } | End::Failed { partition, .. } => *partition,
         });
@@ -102,7 +102,10 @@ impl Judge<'_> {
                         .spec
                         .partition
                         .is_none_or(|partition| partition == tp.1);
-                let same = payload::check(&entry.spec, name, stored);
+                let stamped = (entry.accepted_at.is_some()
+                    && self.terms.append_time.get(tp.0) == Some(&false))
+                .then_some(entry.stamped_ms);
+                let same = payload::check(&entry.spec, stored, stamped);
                 if let (false, _) | (_, Err(_)) = (own, &same) {
                     findings.broken(Property::P1, entry.called_at, || {
                         let why = same.err().unwrap_or_else(|| "not its partition".to_owned());
@@ -230,14 +233,6 @@ impl Judge<'_> {
                 "its timestamp is {}, told {timestamp_ms}",
                 there.timestamp
             ));
-        }
-        if let Some(own) = case.entry.spec.timestamp_ms.filter(|_| !append_time) {
-            if own != there.timestamp {
-                broken(&format!(
-                    "its timestamp is {}, sent with {own}",
-                    there.timestamp
-                ));
-            }
         }
         self.not_too_often(case, Property::P1, findings);
     }

@@ -41,7 +41,6 @@ pub(super) struct WireWatch {
     pub(super) is_ended_by_broker: bool,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
-    open: usize,
 }
 
 /// How a connection fared.
@@ -78,10 +77,6 @@ struct InFlight {
 }
 
 impl WireWatch {
-    pub(super) fn open_links(&self) -> usize {
-        self.open
-    }
-
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
         self.open_link(node, id);
@@ -101,13 +96,9 @@ impl WireWatch {
     }
 
     fn open_link(&mut self, node: i32, id: WireId) -> &mut Link {
-        let Self { links, open, .. } = self;
-        links.entry(id).or_insert_with(|| {
-            *open += 1;
-            Link {
-                node,
-                ..Link::default()
-            }
+        self.links.entry(id).or_insert_with(|| Link {
+            node,
+            ..Link::default()
         })
     }
 
@@ -288,9 +279,7 @@ impl WireWatch {
         let Some(link) = self.links.get_mut(&id) else {
             return Vec::new();
         };
-        if !std::mem::replace(&mut link.is_closed, true) {
-            self.open -= 1;
-        }
+        link.is_closed = true;
         let lost: Vec<i32> = link
             .in_flight
             .drain(..)
