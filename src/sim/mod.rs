@@ -11,6 +11,7 @@
 //! ```
 
 mod application;
+mod draw;
 mod faults;
 mod ledger;
 mod names;

@@ -54,7 +54,6 @@ struct Simulation<'s> {
     scenario: &'s Scenario,
     world: Arc<Mutex<World>>,
     ledger: SharedLedger,
-    producer: KafkaProducer,
     sender: SenderThread,
 }
 
@@ -82,16 +81,20 @@ impl<'s> Simulation<'s> {
             lookups: world.clone(),
         };
         let config = producer_config(&scenario.config);
+        let ledger = SharedLedger::default();
+        for contradiction in &scenario.config.contradictions {
+            if let Err(text) = contradiction.check(config.clone()) {
+                ledger.lock().violation("P11", Duration::ZERO, text);
+            }
+        }
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let ledger = SharedLedger::default();
-        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        let applications = Applications::new(scenario, producer, ledger.clone(), clock);
         lock(&world).applications = Some(applications);
         Self {
             scenario,
             world,
             ledger,
-            producer,
             sender,
         }
     }
@@ -117,37 +120,78 @@ impl<'s> Simulation<'s> {
             self.turn();
             let world = self.world();
             let applications = world.applications.as_ref().expect("there from the start");
+            let may_end = applications.is_closing();
             if applications.are_done() || world.now() >= self.scenario.safety {
+                return;
+            }
+            drop(world);
+            if may_end && self.sender.is_done() {
                 return;
             }
         }
     }
 
     fn liveness_phase(&mut self) {
-        {
+        let partitions = self.partitions();
+        let end = {
             let mut world = self.world();
             world.heal();
+            let now = world.now();
             let applications = world.applications.as_mut().expect("there from the start");
             applications.stop();
-        }
-        self.producer.begin_close();
-        let end = self.world().now() + Duration::from_secs(600);
-        while !self.sender.is_done() {
-            self.turn();
-            let now = self.world().now();
-            if now > end {
-                let text = "close did not end".to_owned();
-                self.ledger.lock().violation("P4", now, text);
-                self.producer.force_close();
+            if !applications.is_closing() {
+                applications.probe(now, partitions);
             }
+            now + PATIENCE
+        };
+        while !self.is_over(end) {
+            self.turn();
+            let mut world = self.world();
+            let now = world.now();
+            let applications = world.applications.as_mut().expect("there from the start");
+            if applications.are_done() {
+                applications.begin_close(now, PATIENCE);
+            }
+        }
+        let now = self.world().now();
+        if now > end {
+            let text = "the producer did not end".to_owned();
+            self.ledger.lock().violation("P4", now, text);
         }
     }
 
+    fn is_over(&mut self, end: Duration) -> bool {
+        let (closing, now) = {
+            let world = self.world();
+            let applications = world.applications.as_ref().expect("there from the start");
+            (applications.is_closing(), world.now())
+        };
+        now > end || (closing && self.sender.is_done())
+    }
+
+    /// Of all topics, by their index.
+    fn partitions(&self) -> Vec<(usize, i32)> {
+        let topics = self.scenario.cluster.topics.iter().enumerate();
+        topics
+            .flat_map(|(topic, plan)| (0..plan.partitions).map(move |partition| (topic, partition)))
+            .collect()
+    }
+
     fn finish(self) -> Report {
+        {
+            let mut world = lock(&self.world);
+            let now = world.now();
+            let World {
+                applications,
+                trace,
+                ..
+            } = &mut *world;
+            if let Some(mut applications) = applications.take() {
+                applications.producer_has_ended(now, trace);
+            }
+        }
         let afterwards = self.sender.end();
-        drop(self.producer);
         let mut world = lock(&self.world);
-        world.applications = None;
         let now = world.now();
         let ledger = self.ledger.lock();
         let World {
@@ -168,7 +212,7 @@ impl<'s> Simulation<'s> {
             seed: self.scenario.seed,
             violations,
             hash: world.trace.hash(),
-            outcome_hash: 0,
+            outcome_hash: ledger.outcome_hash(),
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
             fired: world.faults.fired(),
@@ -271,6 +315,9 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
 
 const PORT: u16 = 9092;
 
+/// So long the liveness phase may take, and the `close` at its end.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 #[cfg(test)]
 mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
@@ -300,6 +347,7 @@ mod tests {
                 rebootstrap_trigger_ms: None,
                 ignore_keys: false,
                 first_sequence: 0,
+                contradictions: Vec::new(),
                 bootstrap_servers: 1,
                 bootstrap_by_name: true,
             },
@@ -324,9 +372,13 @@ mod tests {
                     seed,
                     calls: 1000,
                     pause_us: 300,
+                    burst: 1,
                     largest_value: 100,
                     huge_records: 0,
-                    habits: Habits::default(),
+                    habits: Habits {
+                        callback: 1000,
+                        ..Habits::default()
+                    },
                 })
                 .collect(),
             faults: Vec::new(),
@@ -339,12 +391,36 @@ mod tests {
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
         let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000);
+        assert_eq!(report.records, 2003, "three of them are probes");
         assert!(
-            report.trace.contains("1999: [("),
+            report.trace.contains("2002: [("),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );
         assert_eq!(report.hash, run(&simple(1), false).hash);
+    }
+
+    /// For looking at many: `SEEDS=from..to`.
+    #[test]
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let scenario = Scenario::draw(seed, super::super::draw::Mix::Default);
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(5).collect();
+            println!(
+                "{seed}: records={} polls={} violations={} {shown:#?}",
+                report.records,
+                report.polls,
+                report.violations.len()
+            );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
+        }
     }
 }
