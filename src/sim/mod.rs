@@ -11,13 +11,16 @@
 //! ```
 
 mod application;
+mod coverage;
 mod draw;
 mod faults;
+mod frames;
 mod ledger;
 mod names;
 mod network;
 mod oracle;
 mod payload;
+mod probes;
 mod run;
 mod scenario;
 mod streams;
