@@ -12,6 +12,7 @@
 
 mod application;
 mod coverage;
+mod draw;
 mod faults;
 mod frames;
 mod guarantees;

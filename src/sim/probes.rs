@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ledger::{End, Entry, SharedLedger};
-use super::payload::RecordSpec;
+use super::payload::{Key, Mark, RecordSpec};
 use super::scenario::Scenario;
 use crate::producer::{BlockedSend, KafkaProducer, SendHandle};
 
@@ -65,10 +65,11 @@ impl Probes {
                     id: u64::try_from(id).expect("64 bits"),
                     topic,
                     partition: Some(partition),
-                    key: None,
+                    key: Key::Null,
                     value_bytes: Some(16),
                     headers: 0,
                     timestamp_ms: None,
+                    mark: Mark::Value,
                 };
                 let record = spec.record(&plan.name);
                 let mut entry = Entry::new(spec, PROBER, now);

@@ -114,6 +114,11 @@ impl<'s> Simulation<'s> {
             lookups: world.clone(),
         };
         let config = producer_config(&scenario.config);
+        for contradiction in &scenario.config.contradictions {
+            if let Err(text) = contradiction.check(config.clone()) {
+                ledger.lock().violation("P11", Duration::ZERO, text);
+            }
+        }
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
         let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
@@ -304,8 +309,12 @@ impl<'s> Simulation<'s> {
         {
             let mut world = lock(&world);
             world.probes = Probes::default();
-            let applications = world.applications.take();
+            let now = world.now();
+            let mut applications = world.applications.take();
             drop(world);
+            if let (Some(applications), false) = (&mut applications, is_over) {
+                applications.finish(now);
+            }
             drop(applications);
         }
         drop(producer);
@@ -508,6 +517,7 @@ pub(super) mod tests {
                 rebootstrap_trigger_ms: None,
                 ignore_keys: false,
                 first_sequence: 0,
+                contradictions: Vec::new(),
                 bootstrap_servers: 1,
                 bootstrap_by_name: true,
             },
@@ -532,9 +542,13 @@ pub(super) mod tests {
                     seed,
                     calls: 1000,
                     pause_us: 300,
+                    burst: 1,
                     largest_value: 100,
                     huge_records: 0,
-                    habits: Habits::default(),
+                    habits: Habits {
+                        callback: 1000,
+                        ..Habits::default()
+                    },
                 })
                 .collect(),
             faults: Vec::new(),

@@ -231,5 +231,4 @@ mod tests {
             assert!(name.bytes().all(legal), "{name}");
         }
     }
-    }
 }
