@@ -121,9 +121,8 @@ impl<'s> Simulation<'s> {
         }
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
         let mut held = lock(&world);
-        applications.set_client_faults(held.faults.client.clone());
         held.applications = Some(applications);
         drop(held);
         Self {
