@@ -183,7 +183,7 @@ fn judge_probes(
             continue;
         };
         findings.judged(&terms.lines, Property::P10);
-        let took = |entry: &&Entry| match entry.callbacks.first() {
+        let took = |entry: &&Entry| match entry.end() {
             Some((at, End::Acked { .. })) => Some(stalls.runnable(first.called_at, *at)),
             _ => None,
         };
@@ -199,7 +199,7 @@ fn judge_probes(
         let too_short = terms.delivery_timeout < most
             && probes.iter().all(|entry| {
                 matches!(
-                    entry.callbacks.first(),
+                    entry.end(),
                     Some((
                         _,
                         End::Failed {
