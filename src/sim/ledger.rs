@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::payload::RecordSpec;
-use super::trace::Hash;
+use super::trace::Digest;
 use crate::error::{ErrorKind, Persistence};
 
 /// Names a record in its payload; the index of its entry.
@@ -161,7 +161,7 @@ impl Ledger {
 
     /// Of what the application was told, without times: the same if a fault made no difference.
     pub(crate) fn outcome_hash(&self) -> u64 {
-        let mut hash = Hash::default();
+        let mut hash = Digest::default();
         for entry in &self.entries {
             let refused = &entry.refused;
             let written = match entry.end() {

@@ -12,6 +12,7 @@
 
 mod application;
 mod coverage;
+mod draw;
 mod faults;
 mod frames;
 mod ledger;
@@ -19,7 +20,6 @@ mod names;
 mod network;
 mod oracle;
 mod payload;
-mod probes;
 mod run;
 mod scenario;
 mod streams;

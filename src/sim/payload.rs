@@ -141,15 +141,11 @@ impl RecordSpec {
 
 /// Which record this is; `None` if it is none of ours, or spoilt.
 pub(crate) fn identify(stored: &StoredRecord) -> Option<RecordId> {
-    let field = |field: &Option<Bytes>| field.as_ref().filter(|bytes| bytes.len() >= ID_BYTES);
-    if let Some(value) = stored
-        .value
-        .as_ref()
-        .filter(|value| value.len() >= ID_BYTES)
-    {
+    let has_room = |bytes: &&Bytes| bytes.len() >= ID_BYTES;
+    if let Some(value) = stored.value.as_ref().filter(has_room) {
         return read_id(value);
     }
-    if let Some(key) = field(&stored.key) {
+    if let Some(key) = stored.key.as_ref().filter(has_room) {
         return read_id(key);
     }
     let header = stored

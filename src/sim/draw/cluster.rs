@@ -28,7 +28,11 @@ pub(super) fn draw(seed: u64, config: &ConfigPlan, mix: Mix) -> ClusterPlan {
         topics: (0..topics)
             .map(|number| topic(seed, number, brokers, mix))
             .collect(),
-        versions: if random.chance(600) { 0 } else { random.below(VERSIONS) },
+        versions: if random.chance(600) {
+            0
+        } else {
+            random.below(VERSIONS)
+        },
         producer_window,
         forgets_after_ms,
         refuses_unknown_first_sequence: random.chance(300),
@@ -46,7 +50,11 @@ fn topic(seed: u64, number: u64, brokers: i32, mix: Mix) -> TopicPlan {
         name: format!("topic-{number}"),
         partitions: i32::try_from(random.log_between(1, 12)).expect("small"),
         log_append_time: random.chance(150),
-        min_insync_replicas: if brokers >= 2 && random.chance(300) { 2 } else { 1 },
+        min_insync_replicas: if brokers >= 2 && random.chance(300) {
+            2
+        } else {
+            1
+        },
         max_message_bytes: if small_messages {
             usize::try_from(random.log_between(1_000, 200_000)).expect("small")
         } else {

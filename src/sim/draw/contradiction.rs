@@ -46,9 +46,9 @@ impl Contradiction {
             }
             2 => Self::IdempotenceWithAcks(random.chance(500)),
             3 => Self::IdempotenceWithoutRetries,
-            4 => {
-                Self::IdempotenceWithManyInFlight(u32::try_from(random.between(6, 99)).expect("small"))
-            }
+            4 => Self::IdempotenceWithManyInFlight(
+                u32::try_from(random.between(6, 99)).expect("small"),
+            ),
             _ => Self::NoBootstrap,
         }
     }
@@ -108,10 +108,15 @@ impl Contradiction {
         };
         let text = error.to_string();
         if error.kind() != ErrorKind::Config {
-            return Err(format!("{self:?} was refused as {:?}: {text}", error.kind()));
+            return Err(format!(
+                "{self:?} was refused as {:?}: {text}",
+                error.kind()
+            ));
         }
         match self.names().iter().find(|name| !text.contains(*name)) {
-            Some(name) => Err(format!("{self:?} was refused without naming {name}: {text}")),
+            Some(name) => Err(format!(
+                "{self:?} was refused without naming {name}: {text}"
+            )),
             None => Ok(()),
         }
     }

@@ -14,7 +14,11 @@ pub(super) fn draw(seed: u64, is_wild: bool, safety: Duration) -> Vec<ThreadPlan
     let shares: Vec<u64> = (0..threads).map(|_| random.between(1, 10)).collect();
     let all: u64 = shares.iter().sum();
     // 5 % of the seeds have a few that are huge.
-    let mut huge = if random.chance(50) { random.between(1, 10) } else { 0 };
+    let mut huge = if random.chance(50) {
+        random.between(1, 10)
+    } else {
+        0
+    };
     let largest = random.log_between(16, LARGEST_VALUE);
     let mut plans = Vec::new();
     for (number, share) in (0..).zip(shares) {
@@ -22,7 +26,12 @@ pub(super) fn draw(seed: u64, is_wild: bool, safety: Duration) -> Vec<ThreadPlan
         let of_huge = own.between(0, huge);
         huge -= of_huge;
         let calls = (calls * share / all).max(1);
-        plans.push(thread(&mut own, calls, (largest, of_huge), (is_wild, safety)));
+        plans.push(thread(
+            &mut own,
+            calls,
+            (largest, of_huge),
+            (is_wild, safety),
+        ));
     }
     if let Some(last) = plans.last_mut() {
         last.huge_records += u32::try_from(huge).expect("small");
@@ -45,11 +54,16 @@ fn thread(
         habits.huge = small((2_000 * huge / calls).clamp(1, 1_000));
     }
     ThreadPlan {
-        seed: derive(0, "calls", u64::try_from(random.below(usize::MAX)).expect("64 bits")),
+        seed: derive(
+            0,
+            "calls",
+            u64::try_from(random.below(usize::MAX)).expect("64 bits"),
+        ),
         calls: small(calls),
         pause_us: u64::try_from(active.as_micros()).expect("short") / calls,
         burst: small(random.log_between(1, 200)),
-        largest_value: usize::try_from(random.log_between(largest.min(64), largest)).expect("small"),
+        largest_value: usize::try_from(random.log_between(largest.min(64), largest))
+            .expect("small"),
         huge_records: small(huge),
         habits,
     }
@@ -79,7 +93,11 @@ fn habits(random: &mut Random, is_wild: bool) -> Habits {
         null_value: some(500, 300),
         huge: 0,
         bad_record: some(if is_wild { 500 } else { 300 }, 15),
-        callback: if some(800, 1) > 0 { 1_000 } else { some(700, 900) },
+        callback: if some(800, 1) > 0 {
+            1_000
+        } else {
+            some(700, 900)
+        },
         wait_for_handle: some(500, 200),
         keep_handle: some(600, 600),
     }

@@ -21,8 +21,8 @@ pub(crate) enum CallbackMood {
     Panic,
     Flush,
     Close,
-    /// It waits for a handle.
-    Wait,
+    /// It tries to wait for a handle, and for metadata.
+    Get,
 }
 
 /// Asked by the application; every answer that is not the ordinary one counts, so it is to be done.
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl ClientFaults {
-    pub(super) fn new(plans: &[FaultPlan]) -> Self {
+    pub(crate) fn new(plans: &[FaultPlan]) -> Self {
         let asked = |plan: &&FaultPlan| {
             mood_of(plan.kind).is_some()
                 || matches!(
@@ -125,7 +125,7 @@ fn mood_of(kind: FaultKind) -> Option<CallbackMood> {
         FaultKind::CallbackPanics => CallbackMood::Panic,
         FaultKind::CallbackFlushes => CallbackMood::Flush,
         FaultKind::CallbackCloses => CallbackMood::Close,
-        FaultKind::CallbackWaits => CallbackMood::Wait,
+        FaultKind::CallbackWaits => CallbackMood::Get,
         _ => return None,
     })
 }

@@ -39,12 +39,24 @@ impl Oracle {
     /// One poll of the Sender: how long it was to wait, how long it waited, whether anything came of it.
     pub(crate) fn on_poll(&mut self, _now: Duration, _timeout: Duration, _progress: bool) {}
 
+    /// The Sender got no processor in this time.
+    pub(crate) fn on_stall(&mut self, _from: Duration, _until: Duration) {}
+
+    /// From now on nothing goes wrong any more.
+    pub(crate) fn on_healed(&mut self, _now: Duration) {}
+
+    /// Whether it has seen enough: the run ends at once.
+    pub(crate) fn wants_to_stop(&self) -> bool {
+        false
+    }
+
     /// The run is over: the logs, what was told, and what is left of the producer.
     pub(crate) fn finish(
         &mut self,
         _cluster: &Cluster,
         _ledger: &Ledger,
         _afterwards: &Afterwards,
+        _open_links: usize,
     ) {
     }
 }
