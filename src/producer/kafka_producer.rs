@@ -385,6 +385,26 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// would have to wait inside a callback.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>, Error> {
         let engine = &*self.engine;
+        let time = &engine.shared.time;
+        let mut pending = PendingSend::new(time.now(), engine.max_block);
+        let parker = Parker::new();
+        let waker = parker.waker();
+        loop {
+            match self.poll_partitions(topic, &mut pending, &waker) {
+                Poll::Ready(outcome) => return outcome,
+                Poll::Pending => parker.park_until(time, Some(pending.until)),
+            }
+        }
+    }
+
+    /// `partitions_for` as far as it comes without waiting; an error once `max.block.ms` is over.
+    pub(super) fn poll_partitions(
+        &self,
+        topic: &str,
+        pending: &mut PendingSend,
+        waker: &Waker,
+    ) -> Poll<Result<Vec<PartitionInfo>, Error>> {
+        let engine = &*self.engine;
         let shared = &engine.shared;
         let known = || {
             let cluster = shared.metadata.cluster();
@@ -394,25 +414,19 @@ impl<KS, VS> KafkaProducer<KS, VS> {
             info.map(|info| partitions_of(info, &cluster))
         };
         if let Some(partitions) = known() {
-            return Ok(partitions);
+            return Poll::Ready(Ok(partitions));
         }
-        let mut pending = PendingSend::new(shared.time.now(), engine.max_block);
-        let parker = Parker::new();
-        let waker = parker.waker();
-        let target = (topic, None);
-        loop {
-            let now = shared.time.now();
-            match pending.poll_topic(engine, target, &waker, now) {
-                TopicStep::Known => return Ok(known().unwrap_or_default()),
-                TopicStep::Failed(error) => return Err(error),
-                TopicStep::Pending if engine.must_not_wait() => {
-                    return Err(Engine::would_deadlock("partitions_for"));
-                }
-                TopicStep::Pending if now >= pending.until => {
-                    return Err(pending.timed_out(engine, Need::Topic, target, now));
-                }
-                TopicStep::Pending => parker.park_until(&shared.time, Some(pending.until)),
+        let (target, now) = ((topic, None), shared.time.now());
+        match pending.poll_topic(engine, target, waker, now) {
+            TopicStep::Known => Poll::Ready(Ok(known().unwrap_or_default())),
+            TopicStep::Failed(error) => Poll::Ready(Err(error)),
+            TopicStep::Pending if engine.must_not_wait() => {
+                Poll::Ready(Err(Engine::would_deadlock("partitions_for")))
             }
+            TopicStep::Pending if now >= pending.until => {
+                Poll::Ready(Err(pending.timed_out(engine, Need::Topic, target, now)))
+            }
+            TopicStep::Pending => Poll::Pending,
         }
     }
 

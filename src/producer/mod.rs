@@ -41,7 +41,9 @@ pub use self::serializer::{
 #[cfg(test)]
 pub(crate) use self::accumulator::FlushTicket;
 #[cfg(test)]
-pub(crate) use self::simulated::{Afterwards, BlockedSend, SenderThread, SimulatedSurroundings};
+pub(crate) use self::simulated::{
+    Afterwards, BlockedQuestion, BlockedSend, SenderThread, SimulatedSurroundings,
+};
 
 /// For the benches alone (`crate::__internals`).
 #[cfg(feature = "__internals")]

@@ -356,6 +356,18 @@ impl PendingSend {
         }
     }
 
+    /// Whether a poll would find that it had only to be called: known of room alone.
+    #[cfg(test)]
+    pub(super) fn may_go_on(&self) -> bool {
+        self.memory.may_go_on()
+    }
+
+    /// Whether it stopped for want of metadata.
+    #[cfg(test)]
+    pub(super) fn waits_for_topic(&self) -> bool {
+        matches!(self.waits_for, Need::Topic)
+    }
+
     /// Why the wait is over at `now`.
     pub(super) fn timed_out(
         &self,

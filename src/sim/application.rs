@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::faults::ClientFaults;
 use super::ledger::{End, Entry, SharedLedger};
 use super::payload::RecordSpec;
 use super::scenario::{Scenario, ThreadPlan};
-use super::trace::Trace;
+use super::trace::{Happening, Trace};
 use crate::producer::{BlockedSend, Callback, KafkaProducer};
 use bytes::Bytes;
 
@@ -23,6 +24,7 @@ pub(crate) struct Applications {
     ledger: SharedLedger,
     producer: Option<KafkaProducer>,
     clock: Arc<crate::time::MockTime>,
+    faults: Option<ClientFaults>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,21 @@ impl Applications {
             ledger,
             producer: Some(producer),
             clock,
+            faults: None,
+        }
+    }
+
+    /// What the application does that none should.
+    pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
+        self.faults = Some(faults);
+    }
+
+    /// Calls that block are woken for nothing.
+    pub(crate) fn wake_all(&mut self) {
+        for thread in &self.threads {
+            if thread.blocked.is_some() {
+                thread.woken.0.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -159,10 +176,14 @@ impl Applications {
                     Ok(_) => entry.accepted_at = Some(now),
                     Err(error) => entry.refused = Some(error.error().kind()),
                 }
-                trace.note(
+                trace.event(
                     now,
-                    format_args!("thread {index}"),
-                    format_args!("sent {}", thread.id),
+                    Happening::Returns {
+                        thread: index,
+                        call: "send",
+                        record: Some(thread.id),
+                        error: entry.refused,
+                    },
                 );
             }
         }

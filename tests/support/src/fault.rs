@@ -141,6 +141,13 @@ impl On {
         Self::api(Api::InitProducerId)
     }
 
+    /// Only requests of this API.
+    #[must_use]
+    pub fn only(mut self, api: Api) -> Self {
+        self.api = Some(api);
+        self
+    }
+
     /// Only at this node.
     #[must_use]
     pub fn node(mut self, node: i32) -> Self {
@@ -283,6 +290,11 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.faults.clear();
+    }
+
+    pub(crate) fn end(&mut self, label: &str) {
+        self.faults
+            .retain(|standing| standing.fault.label != Some(label));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
