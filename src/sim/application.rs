@@ -12,7 +12,7 @@ use super::faults::ClientFaults;
 use super::ledger::{End, Entry, SharedLedger};
 use super::payload::RecordSpec;
 use super::scenario::{Scenario, ThreadPlan};
-use super::trace::Trace;
+use super::trace::{Happening, Trace};
 use crate::producer::{BlockedSend, Callback, KafkaProducer};
 use bytes::Bytes;
 
@@ -176,10 +176,14 @@ impl Applications {
                     Ok(_) => entry.accepted_at = Some(now),
                     Err(error) => entry.refused = Some(error.error().kind()),
                 }
-                trace.note(
+                trace.event(
                     now,
-                    format_args!("thread {index}"),
-                    format_args!("sent {}", thread.id),
+                    Happening::Returns {
+                        thread: index,
+                        call: "send",
+                        record: Some(thread.id),
+                        error: entry.refused,
+                    },
                 );
             }
         }

@@ -11,12 +11,15 @@
 //! ```
 
 mod application;
+mod coverage;
 mod faults;
+mod frames;
 mod ledger;
 mod names;
 mod network;
 mod oracle;
 mod payload;
+mod probes;
 mod run;
 mod scenario;
 mod streams;

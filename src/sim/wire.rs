@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::faults::Direction;
 use super::network::{Arrival, LinkState};
+use super::trace::Happening;
 use super::world::World;
 use crate::client::{Addresses, LookupTicket, Lookups};
 use crate::network::{Wakeup, Wire, WireEvent, WireId, WireInterest};
@@ -20,10 +21,14 @@ impl Wire for World {
         // Nobody listens there: node 0 is nobody, and refuses.
         let node = self.network.listeners.get(&address).copied().unwrap_or(0);
         let (id, is_connected) = self.begin_connect(node)?;
-        self.trace.note(
+        let link = id;
+        self.trace.event(
             now,
-            format_args!("-"),
-            format_args!("connects to {address} as {id:?}"),
+            Happening::Connects {
+                link,
+                node,
+                address,
+            },
         );
         Ok((id, is_connected))
     }
@@ -63,6 +68,9 @@ impl Wire for World {
         let node = link.node;
         link.read.push(&into[..count]);
         while let Some(frame) = link.read.next() {
+            let link = id;
+            self.trace
+                .event(now, Happening::Answer { link, node, frame });
             self.oracle.on_answer(now, node, id, frame);
         }
         Ok(count)
@@ -110,6 +118,9 @@ impl Wire for World {
         let node = link.node;
         link.written.push(&bytes);
         while let Some(frame) = link.written.next() {
+            let link = id;
+            self.trace
+                .event(now, Happening::Request { link, node, frame });
             self.oracle.on_request(now, node, id, frame);
         }
         self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
@@ -129,8 +140,7 @@ impl Wire for World {
 
     fn close(&mut self, id: WireId) {
         let now = self.now();
-        self.trace
-            .note(now, format_args!("-"), format_args!("closes {id:?}"));
+        self.trace.event(now, Happening::Closes { link: id });
         self.oracle.on_closed(now, id);
         self.network.edges.remove(&id);
         self.faults.network.closed(id);
@@ -162,12 +172,15 @@ impl Wire for World {
 impl Lookups for World {
     fn ask(&mut self, ticket: LookupTicket, host: &str, port: u16) {
         let now = self.now();
-        self.trace
-            .note(now, format_args!("-"), format_args!("looks up {host}"));
+        self.trace.event(now, Happening::LooksUp { host, port });
         self.names.ask(now, ticket, host, port);
     }
 
     fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
-        self.names.next_answer()
+        let answer = self.names.next_answer()?;
+        let now = self.now();
+        let found = answer.1.as_ref().map_or(0, Vec::len);
+        self.trace.event(now, Happening::Resolved { found });
+        Some(answer)
     }
 }

@@ -14,7 +14,8 @@ use super::faults::{Break, ConnectFate, Direction, Faults};
 use super::names::Names;
 use super::network::{Arrival, LinkState, Network};
 use super::oracle::Oracle;
-use super::trace::Trace;
+use super::probes::Probes;
+use super::trace::{Happening, Trace};
 use crate::network::{Wakeup, WireEvent, WireId};
 use crate::time::MockTime;
 
@@ -28,6 +29,9 @@ pub(crate) struct World {
     pub(super) faults: Faults,
     /// There from the moment the producer is.
     pub(super) applications: Option<Applications>,
+    pub(super) probes: Probes,
+    /// Who runs the simulation wants to decide something then.
+    pub(super) horizon: Option<Duration>,
     pub(super) oracle: Oracle,
     pub(super) trace: Trace,
     pub(super) wakeup: Option<Wakeup>,
@@ -37,6 +41,14 @@ pub(crate) struct World {
 impl World {
     pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    pub(super) fn applications(&self) -> &Applications {
+        self.applications.as_ref().expect("there until the end")
+    }
+
+    pub(super) fn applications_mut(&mut self) -> &mut Applications {
+        self.applications.as_mut().expect("there until the end")
     }
 
     /// When something happens by itself.
@@ -49,6 +61,7 @@ impl World {
             self.applications
                 .as_ref()
                 .and_then(Applications::next_event),
+            self.probes.has_woken().then_some(Duration::ZERO),
         ]
         .into_iter()
         .flatten()
@@ -71,13 +84,10 @@ impl World {
         if let Some(applications) = &mut self.applications {
             applications.run_due(now, &mut self.trace);
         }
+        self.probes.run_due(now);
         let events = self.cluster.take_history();
         for event in &events {
-            self.trace.note(
-                now,
-                format_args!("node {}", event.node),
-                format_args!("{:?} {:?}", event.connection, event.what),
-            );
+            self.trace.event(now, Happening::Cluster(event));
         }
         self.oracle.on_cluster(now, &events);
     }
@@ -115,7 +125,8 @@ impl World {
         self.wakeup.get_or_insert_with(|| wakeup.clone());
         self.polls += 1;
         let began = self.now();
-        let deadline = began.saturating_add(whole_milliseconds(timeout));
+        let over = began.saturating_add(whole_milliseconds(timeout));
+        let deadline = self.horizon.map_or(over, |horizon| over.min(horizon.max(began)));
         self.clock.advance(TURN);
         loop {
             self.run_due();
@@ -225,6 +236,8 @@ impl World {
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Connected;
         }
+        self.trace
+            .event(now, Happening::Connected { link: id, node });
         self.network.touch(id);
     }
 
@@ -267,8 +280,11 @@ impl World {
     }
 
     fn break_link(&mut self, id: WireId, why: std::io::ErrorKind) {
+        let now = self.now();
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Failed(why);
+            let (link, node) = (id, link.node);
+            self.trace.event(now, Happening::Breaks { link, node, why });
             self.network.touch(id);
             self.network.forget_dead(id);
         }

@@ -11,6 +11,7 @@ use super::plan::{DrawTime, FaultPlan};
 use crate::random::Random;
 use crate::sim::network::LinkState;
 use crate::sim::streams::{Draw, stream};
+use crate::sim::trace::Happening;
 use crate::sim::world::World;
 
 /// One plan that strikes now and then.
@@ -34,6 +35,19 @@ pub(super) enum Repair {
     MoveSome(String, u64),
     /// A node stops; what comes back is in the list too.
     Stop(i32),
+}
+
+impl Repair {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Change(_) => "repair: a change",
+            Self::Start(_) => "repair: a broker is back",
+            Self::Resume(_) => "repair: a broker goes on",
+            Self::StartStale(_) => "repair: a broker is back with old knowledge",
+            Self::MoveSome(..) => "repair: a partition moves",
+            Self::Stop(_) => "repair: a broker stops",
+        }
+    }
 }
 
 impl Striker {
@@ -120,11 +134,9 @@ impl World {
         };
         if let Some(repaired) = repaired {
             self.faults.counts.add(kind);
-            self.trace.note(
-                now,
-                format_args!("fault"),
-                format_args!("{} strikes", kind.name()),
-            );
+            let detail = i64::from(striker.strikes);
+            self.trace
+                .event(now, Happening::FaultStrikes { kind, detail });
             striker.next = now.max(repaired) + striker.gap();
         } else {
             striker.next = now + striker.gap();
@@ -138,8 +150,7 @@ impl World {
     }
 
     pub(super) fn repair(&mut self, repair: Repair, now: Duration) {
-        self.trace
-            .note(now, format_args!("fault"), format_args!("{repair:?}"));
+        self.trace.event(now, Happening::Phase(repair.name()));
         match repair {
             Repair::Change(change) => self.cluster.apply(change),
             Repair::Start(node) => self.start_node(node),
