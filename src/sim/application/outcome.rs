@@ -62,7 +62,7 @@ impl Shared {
             topics,
             limits,
             producer: Mutex::new(Some(producer.clone())),
-            faults: Mutex::new(ClientFaults::new(&[])),
+            faults: Mutex::new(ClientFaults::default()),
             last_told: Mutex::default(),
         }
     }

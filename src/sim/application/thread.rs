@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::ledger::{Entry, RecordId};
-use super::super::payload::{Key, Mark, RecordSpec, SimRecord};
+use super::super::payload::SimRecord;
 use super::super::scenario::ThreadPlan;
 use super::super::trace::Trace;
 use super::callbacks::{self, Listener};
@@ -24,7 +24,6 @@ use super::calls::{self, Call, Moment, SendCall, Then, Told, Trouble, Way};
 use super::outcome::Shared;
 use super::serializers::{Face, face};
 use super::wait::Wait;
-use crate::error::ErrorKind;
 use crate::producer::{
     BlockedQuestion, BlockedSend, Callback, FlushTicket, KafkaProducer, SendError, SendHandle,
 };
@@ -48,11 +47,6 @@ pub(super) struct Thread {
     /// Handles to look at later.
     kept: VecDeque<(RecordId, SendHandle)>,
     huge_made: u32,
-    /// Lets go of its clone as soon as it is in no call.
-    leaves: bool,
-    /// Topics and partitions that get a probe.
-    probes: Vec<(usize, i32)>,
-    probes_refused: u32,
 }
 
 /// The call it is in.
@@ -102,9 +96,6 @@ impl Thread {
             listener: Arc::clone(listener),
             kept: VecDeque::new(),
             huge_made: 0,
-            leaves: false,
-            probes: Vec::new(),
-            probes_refused: 0,
         }
     }
 
@@ -121,7 +112,7 @@ impl Thread {
     }
 
     fn has_calls(&self) -> bool {
-        self.producer.is_some() && (self.made < self.plan.calls || !self.probes.is_empty())
+        self.producer.is_some() && self.made < self.plan.calls
     }
 
     /// Makes at most so many calls more.
@@ -129,29 +120,12 @@ impl Thread {
         self.plan.calls = self.plan.calls.min(self.made + calls);
     }
 
-    /// Ends its calls and drops its clone of the producer.
-    pub(super) fn leave(&mut self) {
+    /// Drops its clone of the producer, and the call that it is in.
+    pub(super) fn abandon(&mut self, now: Duration, shared: &Shared) {
         self.stop_after(0);
-        self.probes.clear();
-        self.leaves = true;
-        self.let_go();
-    }
-
-    fn let_go(&mut self) {
-        if self.leaves && matches!(self.doing, Doing::Nothing) {
-            self.producer = None;
-        }
-    }
-
-    pub(super) fn has_left(&self) -> bool {
-        self.producer.is_none()
-    }
-
-    /// From now on it sends a record to each of these.
-    pub(super) fn probe(&mut self, now: Duration, mut partitions: Vec<(usize, i32)>) {
-        partitions.reverse();
-        self.probes = partitions;
-        self.next_call = now;
+        self.doing = Doing::Nothing;
+        self.wait.ended(now, &shared.ledger);
+        self.producer = None;
     }
 
     /// Does what is due.
@@ -170,7 +144,6 @@ impl Thread {
                 if matches!(self.doing, Doing::Nothing) {
                     self.wait.ended(now, &shared.ledger);
                     self.next_call = now + self.pause;
-                    self.let_go();
                 }
             }
         }
@@ -189,11 +162,6 @@ impl Thread {
 
     fn begin_call(&mut self, now: Duration, shared: &Arc<Shared>) {
         self.look_at_kept(false, shared);
-        if let Some(partition) = self.probes.pop() {
-            let call = probe(shared.ledger.lock().next_id(), partition, shared);
-            self.pause = PROBE_PAUSE;
-            return self.begin_send(call, true, now, shared);
-        }
         let moment = Moment {
             id: shared.ledger.lock().next_id(),
             topics: &shared.topics,
@@ -220,11 +188,11 @@ impl Thread {
                 self.doing = begin_flush(producer, shared);
                 self.wait.begin("flush", now, timeout);
             }
-            Call::Send(call) => self.begin_send(call, false, now, shared),
+            Call::Send(call) => self.begin_send(call, now, shared),
         }
     }
 
-    fn begin_send(&mut self, call: SendCall, is_probe: bool, now: Duration, shared: &Arc<Shared>) {
+    fn begin_send(&mut self, call: SendCall, now: Duration, shared: &Arc<Shared>) {
         let Some(producer) = &self.producer else {
             return;
         };
@@ -239,7 +207,6 @@ impl Thread {
             call.serializers
         };
         let mut entry = Entry::new(call.spec, self.index, now);
-        entry.is_probe = is_probe;
         entry.wants_callback = call.told != Told::Not;
         shared.ledger.lock().entries.push(entry);
         let face = trouble.map(|trouble| face(producer, trouble));
@@ -379,7 +346,6 @@ impl Thread {
             Err(refused) => {
                 let kind = refused.kind();
                 shared.note_refusal(id, kind, &refused.into_record());
-                self.probe_again(id, kind, shared);
                 return;
             }
         };
@@ -411,22 +377,6 @@ impl Thread {
                     "get"
                 };
                 self.wait.begin(name, now, timeout);
-            }
-        }
-    }
-
-    /// A probe that found no room or no metadata in a tiny `max.block.ms` may try again.
-    fn probe_again(&mut self, id: RecordId, kind: ErrorKind, shared: &Shared) {
-        let (is_probe, topic, partition) = {
-            let mut ledger = shared.ledger.lock();
-            let entry = ledger.entry(id);
-            (entry.is_probe, entry.spec.topic, entry.spec.partition)
-        };
-        let may_pass = matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
-        if let (true, true, Some(partition)) = (is_probe, may_pass, partition) {
-            self.probes_refused += 1;
-            if self.probes_refused <= MOST_PROBES_REFUSED {
-                self.probes.push((topic, partition));
             }
         }
     }
@@ -535,19 +485,14 @@ impl Thread {
         }
     }
 
-    /// The producer is gone: whatever it is in has to return by itself, at once.
-    pub(super) fn end(&mut self, now: Duration, shared: &Arc<Shared>, trace: &mut Trace) {
-        self.stop_after(0);
-        self.probes.clear();
-        self.run(now, shared, trace);
+    /// The producer is gone: it is in no call any more, and all handles are done.
+    pub(super) fn finish(&mut self, shared: &Shared) {
         if !matches!(self.doing, Doing::Nothing) {
             let name = self.wait.name();
             let text = format!("{name} goes on although the producer has ended");
             shared.violation("P4", text);
         }
         self.look_at_kept(true, shared);
-        self.doing = Doing::Nothing;
-        self.producer = None;
     }
 }
 
@@ -593,27 +538,6 @@ fn try_send(
     }
 }
 
-/// The send that tries a partition.
-fn probe(id: RecordId, (topic, partition): (usize, i32), shared: &Shared) -> SendCall {
-    let spec = RecordSpec {
-        id,
-        topic,
-        partition: Some(partition),
-        key: Key::Null,
-        value_bytes: Some(16),
-        headers: 0,
-        timestamp_ms: None,
-        mark: Mark::Value,
-    };
-    SendCall {
-        spec: spec.settle(shared.topics.brokers_stamp(topic), false),
-        way: Way::Send,
-        told: Told::Shared,
-        then: Then::Drop,
-        serializers: None,
-    }
-}
-
 impl fmt::Debug for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -630,5 +554,3 @@ impl fmt::Debug for Doing {
 /// Handles that a thread keeps: a failed one keeps its batch's memory.
 const MOST_KEPT: usize = 16;
 const HUGE: usize = 100_000;
-const PROBE_PAUSE: Duration = Duration::from_millis(1);
-const MOST_PROBES_REFUSED: u32 = 200;
