@@ -87,7 +87,8 @@ impl<'s> Simulation<'s> {
     fn new(scenario: &'s Scenario, with_words: bool) -> Self {
         let (time, clock) = Time::mock();
         let cluster = cluster(&scenario.cluster);
-        let (network, names) = addresses(&scenario.cluster);
+        let (network, mut names) = addresses(&scenario.cluster);
+        names.go_wrong(&scenario.faults);
         let ledger = SharedLedger::default();
         let world = Arc::new(Mutex::new(World {
             clock: Arc::clone(&clock),
@@ -117,8 +118,11 @@ impl<'s> Simulation<'s> {
         }
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
-        lock(&world).applications = Some(applications);
+        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        let mut held = lock(&world);
+        applications.set_client_faults(held.faults.client.clone());
+        held.applications = Some(applications);
+        drop(held);
         Self {
             scenario,
             world,
@@ -331,7 +335,7 @@ impl<'s> Simulation<'s> {
             outcome_hash: ledger.outcome_hash(),
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
-            fired: world.faults.fired(),
+            fired: world.fired(),
             simulated: now,
             coverage: std::mem::take(&mut world.trace.coverage),
             trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
@@ -405,7 +409,7 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     cluster
 }
 
-fn host_of(node: i32) -> String {
+pub(super) fn host_of(node: i32) -> String {
     format!("broker-{node}.sim")
 }
 
@@ -474,14 +478,14 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
     }
 }
 
-const PORT: u16 = 9092;
+pub(super) const PORT: u16 = 9092;
 /// Above what any bound of the oracle allows.
 const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
 const MOST_TURNS: u64 = 5_000_000;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
@@ -553,12 +557,43 @@ mod tests {
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
         let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000);
+        assert_eq!(report.records, 2003, "three of them are probes");
         assert!(
             report.trace.contains("record 1999: Acked"),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );
         assert_eq!(report.hash, run(&simple(1), false).hash);
+    }
+
+    /// For looking at many: `SEEDS=from..to`.
+    #[test]
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
+            if std::env::var("CALM").is_ok() {
+                scenario.faults.clear();
+            }
+            let clock = Time::default();
+            let began = clock.now();
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(4).collect();
+            let took = clock.now() - began;
+            println!(
+                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
+                report.records,
+                report.polls,
+                report.simulated,
+                report.violations.len()
+            );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
+        }
     }
 }

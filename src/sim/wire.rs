@@ -20,7 +20,7 @@ impl Wire for World {
         let now = self.now();
         // Nobody listens there: node 0 is nobody, and refuses.
         let node = self.network.listeners.get(&address).copied().unwrap_or(0);
-        let id = self.begin_connect(node)?;
+        let (id, is_connected) = self.begin_connect(node)?;
         let link = id;
         self.trace.event(
             now,
@@ -30,7 +30,7 @@ impl Wire for World {
                 address,
             },
         );
-        Ok((id, false))
+        Ok((id, is_connected))
     }
 
     fn finish_connect(&mut self, id: WireId) -> io::Result<bool> {
@@ -54,7 +54,13 @@ impl Wire for World {
                 LinkState::Connected | LinkState::Connecting => Err(ErrorKind::WouldBlock.into()),
             };
         }
-        let most = self.faults.network.readable(now, id, link.inbox.len());
+        if self.faults.network.interrupts(now, link.node) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let most = self
+            .faults
+            .network
+            .readable(now, link.node, link.inbox.len());
         let count = into.len().min(link.inbox.len()).min(most.max(1));
         for (to, from) in into.iter_mut().zip(link.inbox.drain(..count)) {
             *to = from;
@@ -83,8 +89,15 @@ impl Wire for World {
         if link.full_until.is_some() {
             return Err(ErrorKind::WouldBlock.into());
         }
+        if self.faults.network.interrupts(now, link.node) {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let offered: usize = from.iter().map(|slice| slice.len()).sum();
-        let room = self.faults.network.room(now, (id, link.node), offered);
+        let backlog = link.last_to_broker.saturating_sub(now);
+        let room = self
+            .faults
+            .network
+            .room(now, (id, link.node), offered, backlog);
         let count = room.bytes.min(offered);
         let mut bytes = Vec::with_capacity(count);
         for slice in from {
@@ -130,6 +143,7 @@ impl Wire for World {
         self.trace.event(now, Happening::Closes { link: id });
         self.oracle.on_closed(now, id);
         self.network.edges.remove(&id);
+        self.faults.network.closed(id);
         let Some(link) = self.network.links.get_mut(&id) else {
             return;
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kafka_test_support::{Cluster, ConnState};
 
 use super::application::Applications;
-use super::faults::{ConnectFate, Direction, Faults};
+use super::faults::{Break, ConnectFate, Direction, Faults};
 use super::names::Names;
 use super::network::{Arrival, LinkState, Network};
 use super::oracle::Oracle;
@@ -133,7 +133,7 @@ impl World {
         loop {
             self.run_due();
             let now = self.now();
-            if !self.network.edges.is_empty() || wakeup.is_called() || now >= deadline {
+            if self.network.has_events() || wakeup.is_called() || now >= deadline {
                 break;
             }
             self.advance_to(
@@ -148,6 +148,17 @@ impl World {
     }
 
     fn take_edges(&mut self, events: &mut Vec<WireEvent>) {
+        for id in std::mem::take(&mut self.network.spurious) {
+            let link = self.network.links.get(&id);
+            if let Some((token, interest)) = link.and_then(|link| link.registered) {
+                events.push(WireEvent {
+                    token,
+                    is_readable: interest.read,
+                    is_writable: interest.write,
+                    has_ended: false,
+                });
+            }
+        }
         for id in std::mem::take(&mut self.network.edges) {
             let Some(link) = self.network.links.get(&id) else {
                 continue;
@@ -189,6 +200,7 @@ impl World {
                 }
             }
             Arrival::Reset(id) => self.reset(id, now),
+            Arrival::ResetClient(id) => self.break_link(id, std::io::ErrorKind::ConnectionReset),
             Arrival::EndToBroker(id) => self.arrive_end_at_broker(id, now),
             Arrival::Writable(id) => {
                 if let Some(link) = self.network.links.get_mut(&id) {
@@ -207,6 +219,9 @@ impl World {
         };
         if !link.is_open {
             self.network.links.remove(&id);
+            return;
+        }
+        if link.state != LinkState::Connecting {
             return;
         }
         let node = link.node;
@@ -376,18 +391,27 @@ impl World {
             .faults
             .network
             .transit(now, (id, link.node), direction, bytes.len());
-        *lost |= transit.lost;
         if *lost {
             return;
         }
+        *lost |= transit.lost_after.is_some();
+        let broken = transit.broken_after.filter(|_| !*lost);
+        let arrives = match (transit.lost_after, broken) {
+            (Some(most), _) | (None, Some((most, Break::Reset | Break::End))) => most,
+            (None, None | Some((_, Break::ClientOnly))) => bytes.len(),
+        };
+        bytes.truncate(arrives);
         let mut at = (*last).max(now + transit.delay);
-        let reset_after = transit.reset_after.map(|most| most.min(bytes.len()));
-        if let Some(most) = reset_after {
-            bytes.truncate(most);
-        }
         let mut pieces = Vec::new();
+        let mut cut = 0;
         while !bytes.is_empty() {
-            let piece = bytes.split_to(transit.piece.clamp(1, bytes.len()));
+            let most = if cut < transit.cut_first {
+                transit.piece.min(transit.rest_piece)
+            } else {
+                transit.rest_piece
+            };
+            let piece = bytes.split_to(most.clamp(1, bytes.len()));
+            cut += piece.len();
             pieces.push((at, piece));
             at += transit.between_pieces;
         }
@@ -399,17 +423,40 @@ impl World {
             };
             self.network.schedule(at, arrival);
         }
-        if reset_after.is_some() {
-            self.network.schedule(at, Arrival::Reset(id));
+        match broken {
+            Some((_, Break::Reset)) => self.network.schedule(at, Arrival::Reset(id)),
+            Some((_, Break::End)) => {
+                self.network.schedule(at, Arrival::EndToClient(id));
+                self.network.schedule(at, Arrival::EndToBroker(id));
+            }
+            Some((_, Break::ClientOnly)) => {
+                self.network
+                    .schedule(now + SHORTEST_WAY, Arrival::ResetClient(id));
+            }
+            None => {}
         }
     }
 
-    /// A connect begins.
-    pub(super) fn begin_connect(&mut self, node: i32) -> std::io::Result<WireId> {
+    /// A connect begins. True: it is through already.
+    pub(super) fn begin_connect(&mut self, node: i32) -> std::io::Result<(WireId, bool)> {
         let now = self.now();
         let id = self.network.open(node);
         match self.faults.network.connect(now, (id, node)) {
             ConnectFate::After(after) => self.network.schedule(now + after, Arrival::Connect(id)),
+            ConnectFate::AtOnce => {
+                self.arrive_connect(id, now);
+                let state = self.network.links.get(&id).map(|link| link.state);
+                if let Some(LinkState::Failed(kind)) = state {
+                    self.network.links.remove(&id);
+                    return Err(kind.into());
+                }
+                return Ok((id, true));
+            }
+            ConnectFate::ThenReset(after, reset) => {
+                self.network.schedule(now + after, Arrival::Connect(id));
+                self.network
+                    .schedule(now + after + reset, Arrival::Reset(id));
+            }
             ConnectFate::Refused(after) => {
                 self.network.schedule(now + after, Arrival::Refused(id));
             }
@@ -419,7 +466,7 @@ impl World {
                 return Err(kind.into());
             }
         }
-        Ok(id)
+        Ok((id, false))
     }
 }
 

@@ -33,6 +33,12 @@ impl Oracle {
     /// The connection is gone, closed by the client or broken under it.
     pub(crate) fn on_closed(&mut self, _now: Duration, _id: WireId) {}
 
+    pub(crate) fn on_stall(&mut self, _now: Duration, _until: Duration) {}
+
+    pub(crate) fn wants_to_stop(&self) -> bool {
+        false
+    }
+
     /// What the brokers saw since the last time.
     pub(crate) fn on_cluster(&mut self, _now: Duration, _events: &[Event]) {}
 
@@ -45,6 +51,7 @@ impl Oracle {
         _cluster: &Cluster,
         _ledger: &Ledger,
         _afterwards: &Afterwards,
+        _open_links: usize,
     ) {
     }
 }

@@ -172,6 +172,11 @@ impl Cluster {
         self.faults.clear();
     }
 
+    /// Ends the faults of one label; their strikes stay counted.
+    pub fn end_faults(&mut self, label: &str) {
+        self.faults.end(label);
+    }
+
     /// On how many requests the faults of each label had an effect so far; a fault that matched a
     /// request and changed nothing about it, because another one forestalled it, is not counted.
     pub fn strikes(&self) -> &BTreeMap<&'static str, u64> {
@@ -230,6 +235,11 @@ impl Cluster {
     /// The leader of a partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
         self.partition(topic, partition)?.leader
+    }
+
+    /// The settings with which a topic was made.
+    pub fn topic_config(&self, topic: &str) -> Option<&TopicConfig> {
+        self.topics.get(topic).map(|topic| &topic.config)
     }
 
     /// The id of a topic.

@@ -23,3 +23,4 @@ pub(crate) const UNKNOWN_PRODUCER_ID: i16 = 59;
 pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 pub(crate) const INVALID_RECORD: i16 = 87;
 pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
+pub(crate) const REBOOTSTRAP_REQUIRED: i16 = 129;

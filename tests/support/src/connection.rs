@@ -211,7 +211,11 @@ impl Cluster {
             return;
         };
         if !outcome.bytes.is_empty() {
-            connection.outbound.extend_from_slice(&outcome.bytes);
+            if connection.outbound.is_empty() {
+                connection.outbound = outcome.bytes;
+            } else {
+                connection.outbound.extend_from_slice(&outcome.bytes);
+            }
             self.dirty.insert(id);
         }
         if outcome.close {

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kafka_protocol::protocol::StrBytes;
+
 use crate::change::Change;
+use crate::code;
 use crate::hostile::Lie;
 use crate::versions::Api;
 
@@ -138,6 +141,13 @@ impl On {
         Self::api(Api::InitProducerId)
     }
 
+    /// Only requests of this API.
+    #[must_use]
+    pub fn only(mut self, api: Api) -> Self {
+        self.api = Some(api);
+        self
+    }
+
     /// Only at this node.
     #[must_use]
     pub fn node(mut self, node: i32) -> Self {
@@ -165,7 +175,8 @@ impl On {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// This code, nothing done: for the matching partitions of Produce, the matching topics of
-    /// Metadata, and the whole answer of the other APIs.
+    /// Metadata, and the whole answer of the other APIs. REBOOTSTRAP_REQUIRED (129) on any topic is
+    /// the code of the whole answer in the versions of Metadata that have one (13, KIP-1102).
     Error(i16),
     /// This code for the matching partitions, which were appended.
     ErrorAfterAppend(i16),
@@ -262,8 +273,8 @@ pub(crate) enum ErrorCode {
 pub(crate) struct Target {
     pub(crate) api: Api,
     pub(crate) node: i32,
-    /// Topics and, for Produce, partitions.
-    pub(crate) topics: Vec<(String, Option<i32>)>,
+    /// Topics and, for Produce, partitions; empty if no fault looks at them.
+    pub(crate) topics: Vec<(StrBytes, Option<i32>)>,
 }
 
 impl Faults {
@@ -277,8 +288,19 @@ impl Faults {
         self.faults.clear();
     }
 
+    pub(crate) fn end(&mut self, label: &str) {
+        self.faults
+            .retain(|standing| standing.fault.label != Some(label));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Whether any of them looks at topics.
+    pub(crate) fn name_topics(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|standing| standing.fault.on.topic.is_some())
     }
 
     pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
@@ -386,6 +408,16 @@ impl Strikes {
         })?;
         strike.had_effect();
         strike.effect().error()
+    }
+
+    /// Whether a Metadata answer as a whole says that the client should begin anew.
+    pub(crate) fn rebootstraps(&self) -> bool {
+        let required = Effect::Error(code::REBOOTSTRAP_REQUIRED);
+        let strike = self
+            .strikes
+            .iter()
+            .find(|strike| *strike.effect() == required && strike.fault.on.topic.is_none());
+        strike.inspect(|strike| strike.had_effect()).is_some()
     }
 
     /// The error for a request that names no topic.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use crate::cluster::{Cluster, ConnId};
 use crate::connection::Outcome;
@@ -47,7 +49,7 @@ impl Cluster {
                 api: head.api,
                 version: head.version,
                 correlation_id: head.correlation_id,
-                client_id: head.client_id.clone(),
+                client_id: head.client_id.as_ref().map(ToString::to_string),
             };
             self.record(connection, node, what);
         }
@@ -100,14 +102,15 @@ impl Cluster {
 
     fn target(&self, head: &Head, node: i32, request: &Request) -> Target {
         let topics = match request {
+            _ if !self.faults.name_topics() => Vec::new(),
             Request::Produce(request) => self.named_partitions(request),
             Request::Metadata(request) => request
                 .topics
                 .iter()
                 .flatten()
                 .map(|topic| match &topic.name {
-                    Some(name) => (name.to_string(), None),
-                    None => (self.name_of(topic.topic_id).unwrap_or_default(), None),
+                    Some(name) => (name.0.clone(), None),
+                    None => (self.text_of(topic.topic_id), None),
                 })
                 .collect(),
             Request::ApiVersions(_) | Request::InitProducerId(_) => Vec::new(),
@@ -119,13 +122,17 @@ impl Cluster {
         }
     }
 
-    fn named_partitions(&self, request: &ProduceRequest) -> Vec<(String, Option<i32>)> {
+    fn text_of(&self, id: Uuid) -> StrBytes {
+        StrBytes::from_string(self.name_of(id).unwrap_or_default())
+    }
+
+    fn named_partitions(&self, request: &ProduceRequest) -> Vec<(StrBytes, Option<i32>)> {
         let mut named = Vec::new();
         for topic in &request.topic_data {
             let name = if topic.name.is_empty() {
-                self.name_of(topic.topic_id).unwrap_or_default()
+                self.text_of(topic.topic_id)
             } else {
-                topic.name.to_string()
+                topic.name.0.clone()
             };
             for partition in &topic.partition_data {
                 named.push((name.clone(), Some(partition.index)));

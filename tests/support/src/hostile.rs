@@ -16,7 +16,7 @@ use crate::versions::Api;
 use crate::wire::Head;
 
 /// An answer that can be decoded and cannot be true. One that does not concern the API of a request
-/// leaves its answer alone.
+/// leaves its answer alone; the history keeps what was true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
     /// Metadata: the ids of all nodes, as brokers and as leaders, are negative.

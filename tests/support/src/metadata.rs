@@ -25,6 +25,11 @@ impl Cluster {
         strikes: &Strikes,
     ) -> Answer {
         let version = arrival.version;
+        if version >= 13 && strikes.rebootstraps() {
+            let response = MetadataResponse::default().with_error_code(code::REBOOTSTRAP_REQUIRED);
+            let bytes = wire::write_response(&response, version, arrival.correlation_id);
+            return Answer::Bytes(bytes);
+        }
         let frozen = self
             .nodes
             .get(&arrival.node)

@@ -143,15 +143,15 @@ impl Cluster {
 
     fn produce_topic(&mut self, data: TopicProduceData, terms: &Terms<'_>) -> TopicProduceResponse {
         let by_id = terms.arrival.version >= 13;
-        let name = if by_id {
-            self.name_of(data.topic_id)
+        let name: Option<StrBytes> = if by_id {
+            self.name_of(data.topic_id).map(StrBytes::from_string)
         } else {
-            Some(data.name.to_string())
+            Some(data.name.0.clone())
         };
         let mut response = TopicProduceResponse::default();
         let shown = match &name {
             Some(name) => name.clone(),
-            None => data.topic_id.simple().to_string(),
+            None => StrBytes::from_string(data.topic_id.simple().to_string()),
         };
         for partition in data.partition_data {
             let index = partition.index;
@@ -466,6 +466,11 @@ fn refusal(request: &ProduceRequest, version: i16) -> Option<Rejection> {
 
 /// Of a partition named repeatedly only the last counts. Returns whether there was one.
 fn keep_last(request: &mut ProduceRequest) -> bool {
+    if let [topic] = &request.topic_data[..] {
+        if topic.partition_data.len() < 2 {
+            return false;
+        }
+    }
     let mut seen = HashSet::new();
     let mut repeated = false;
     for topic in request.topic_data.iter_mut().rev() {

@@ -5,7 +5,7 @@
 //! anything else must follow the newest sequence, or begin a newer epoch at 0. What a producer that
 //! is not known may begin with depends on the release: [`FirstSequence`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::code;
 use crate::config::FirstSequence;
@@ -70,7 +70,7 @@ struct Entry {
 /// The producers of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct ProducerStates {
-    entries: HashMap<i64, Entry>,
+    entries: BTreeMap<i64, Entry>,
 }
 
 impl ProducerStates {

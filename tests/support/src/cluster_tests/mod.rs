@@ -10,6 +10,7 @@ mod properties;
 mod requests;
 mod sequences;
 mod sockets;
+mod speed;
 mod tap;
 
 use bytes::{Buf, Bytes, BytesMut};
