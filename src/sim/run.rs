@@ -561,12 +561,43 @@ pub(super) mod tests {
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
         let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000);
+        assert_eq!(report.records, 2003, "three of them are probes");
         assert!(
             report.trace.contains("record 1999: Acked"),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );
         assert_eq!(report.hash, run(&simple(1), false).hash);
+    }
+
+    /// For looking at many: `SEEDS=from..to`.
+    #[test]
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
+            if std::env::var("CALM").is_ok() {
+                scenario.faults.clear();
+            }
+            let clock = Time::default();
+            let began = clock.now();
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(4).collect();
+            let took = clock.now() - began;
+            println!(
+                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
+                report.records,
+                report.polls,
+                report.simulated,
+                report.violations.len()
+            );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
+        }
     }
 }

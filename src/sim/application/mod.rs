@@ -74,7 +74,7 @@ impl Applications {
 
     /// How its code misbehaves from now on.
     pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
-        *lock(&self.shared.faults) = faults;
+        *lock(&self.shared.faults) = Some(faults);
     }
 
     /// Wakes everybody who waits, as it may happen at any time.
