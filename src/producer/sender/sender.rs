@@ -99,6 +99,12 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
+    /// Partitions begin at this sequence instead of 0.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
+        self.sequences.first_sequence = first_sequence;
+    }
+
     /// One turn.
     pub(crate) fn run_once(&mut self, now: Instant) {
         let cluster = self.shared.metadata.cluster();

@@ -44,6 +44,9 @@ pub(crate) struct Sequences {
     identity: Option<Identity>,
     partitions: BTreeMap<SlotId, Partition>,
     waiting_for_identity: BTreeSet<SlotId>,
+    /// What every partition begins with, for runs against brokers that take any first sequence.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) first_sequence: i32,
 }
 
 #[derive(Debug)]
@@ -135,15 +138,21 @@ impl Sequences {
     /// Whether the batch, the first of its partition's queue that was not passed over, may go,
     /// and as what. `Send` puts it on the wire.
     pub(crate) fn admit(&mut self, id: BatchId, topic_id: Uuid, record_count: u32) -> Admission {
+        #[cfg(any(test, fuzzing))]
+        let first_sequence = self.first_sequence;
         let Self {
             identity,
             partitions,
             waiting_for_identity,
+            ..
         } = self;
         let partition = match (partitions.entry(id.slot), &*identity) {
             (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
             (std::collections::btree_map::Entry::Vacant(entry), Some(identity)) => {
-                entry.insert(Partition::new(*identity, topic_id))
+                let partition = entry.insert(Partition::new(*identity, topic_id));
+                #[cfg(any(test, fuzzing))]
+                partition.begin_at(first_sequence);
+                partition
             }
             (std::collections::btree_map::Entry::Vacant(_), None) => {
                 waiting_for_identity.insert(id.slot);
@@ -356,6 +365,11 @@ impl Partition {
         true
     }
 
+    #[cfg(any(test, fuzzing))]
+    fn begin_at(&mut self, first_sequence: i32) {
+        self.next_sequence = first_sequence;
+    }
+
     fn stop(&mut self, id: BatchId) {
         let at = match self.phase {
             Phase::Stopped { at } => at.max(id),
@@ -418,7 +432,7 @@ impl Sequences {
     /// Begins a partition where its numbers are about to run out.
     pub(super) fn begin_at(&mut self, slot: SlotId, identity: Identity, next_sequence: i32) {
         let mut partition = Partition::new(identity, Uuid::ZERO);
-        partition.next_sequence = next_sequence;
+        partition.begin_at(next_sequence);
         self.partitions.insert(slot, partition);
     }
 
