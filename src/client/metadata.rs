@@ -8,15 +8,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use super::metadata_state::{MetadataAsk, MetadataState, WaiterId, has_partition};
 use crate::cluster::{Cluster, Node};
 use crate::error::Error;
 use crate::network::Wakeup;
 use crate::protocol::messages::{LeaderHint, MetadataResponse};
 use crate::random::Random;
-use crate::sync::Mutex;
+use crate::sync::{ArcSwap, Mutex};
 
 /// The keys that metadata goes by.
 #[derive(Debug, Clone)]
@@ -150,7 +148,7 @@ impl Metadata {
         wake_all(wakers);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(super) fn waiter_count(&self) -> usize {
         self.0.state.lock().waiter_count()
     }

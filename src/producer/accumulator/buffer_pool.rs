@@ -8,10 +8,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Hands out chunks and counts bytes.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }
@@ -338,6 +338,10 @@ impl Drop for PooledBuffer {
         self.pool.credit(self.pool.chunk_size, Some(memory));
     }
 }
+
+#[cfg(interleave)]
+#[path = "buffer_pool_interleaving_tests.rs"]
+pub(super) mod interleaving_tests;
 
 #[cfg(test)]
 #[path = "buffer_pool_tests.rs"]

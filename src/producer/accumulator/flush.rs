@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts batches from their first record to the end of their last callback.
 #[derive(Debug, Default)]
@@ -143,6 +143,10 @@ impl Drop for FlushTicket {
         self.outstanding.flushes.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(interleave)]
+#[path = "flush_interleaving_tests.rs"]
+pub(super) mod interleaving_tests;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,8 @@ mod topic;
 
 #[cfg(test)]
 mod accumulator_tests;
+#[cfg(interleave)]
+pub(crate) mod interleaving_tests;
 #[cfg(test)]
 mod stress_tests;
 

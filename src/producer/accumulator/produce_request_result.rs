@@ -3,7 +3,6 @@
 //! Java's counterpart: `ProduceRequestResult`. Thread: any. Locks: its own, a leaf; wakers are
 //! called outside of it. Handles look their record up by index, so a record costs one reference.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -13,6 +12,7 @@ use crate::cluster::TopicPartition;
 use crate::error::Error;
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The outcome of one batch, to be.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl ProduceRequestResult {
         self.waiters.lock().list.retain(|(other, _)| *other != id);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn waiter_count(&self) -> usize {
         self.waiters.lock().list.len()
     }
