@@ -156,17 +156,21 @@ impl BufferPool {
         };
         let needed = chunk_bytes + charged;
         let mut memories = Vec::with_capacity(chunks);
-        {
+        let mut woken = Vec::new();
+        let is_claimed = {
             let mut state = self.state.lock();
             if state.closed {
                 return Allocation::Closed;
             }
-            if !self.claim(&mut state, needed, ticket, waker) {
-                return Allocation::Blocked;
+            let is_claimed = self.claim(&mut state, needed, (ticket, waker), &mut woken);
+            if is_claimed {
+                memories.extend((0..chunks).map(|_| state.free.pop()));
             }
-            for _ in 0..chunks {
-                memories.push(state.free.pop());
-            }
+            is_claimed
+        };
+        woken.into_iter().for_each(Waker::wake);
+        if !is_claimed {
+            return Allocation::Blocked;
         }
         let chunks = memories
             .into_iter()
@@ -175,30 +179,43 @@ impl BufferPool {
         Allocation::Chunks { chunks, charged }
     }
 
-    /// Whether `needed` bytes are the ticket's now.
+    /// Whether `needed` bytes are the ticket's now. The record may have become smaller or larger
+    /// since the ticket took its place: what that leaves is for those behind it.
     fn claim(
         self: &Arc<Self>,
         state: &mut State,
         needed: usize,
-        ticket: &mut MemoryTicket,
-        waker: Option<&Waker>,
+        (ticket, waker): (&mut MemoryTicket, Option<&Waker>),
+        woken: &mut Vec<Waker>,
     ) -> bool {
         if let Some((id, _)) = ticket.place {
             if let Some(at) = state.granted.iter().position(|(granted, _)| *granted == id) {
                 let (_, bytes) = state.granted.swap_remove(at);
                 ticket.place = None;
-                // The record may have become smaller or larger since: settle the difference.
-                if bytes >= needed {
-                    state.available += bytes - needed;
+                let is_enough = bytes >= needed;
+                state.available += bytes - if is_enough { needed } else { 0 };
+                if bytes != needed {
+                    self.serve(state, woken);
+                }
+                if is_enough {
                     return true;
                 }
-                state.available += bytes;
             } else if let Some(waiter) = state.line.iter_mut().find(|waiter| waiter.ticket == id) {
+                let is_as_before = waiter.needed == needed;
                 waiter.needed = needed;
                 if let Some(waker) = waker {
                     waiter.waker.clone_from(waker);
                 }
-                return false;
+                if is_as_before {
+                    return false;
+                }
+                self.serve(state, woken);
+                let granted = state.granted.iter().position(|(granted, _)| *granted == id);
+                if let Some(at) = granted {
+                    state.granted.swap_remove(at);
+                    ticket.place = None;
+                }
+                return granted.is_some();
             }
         }
         if state.line.is_empty() && state.available >= needed {
