@@ -156,13 +156,14 @@ impl BufferPool {
         };
         let needed = chunk_bytes + charged;
         let mut memories = Vec::with_capacity(chunks);
-        let mut woken = Vec::new();
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let (mut waker, mut woken) = (waker.cloned(), Vec::new());
         let is_claimed = {
             let mut state = self.state.lock();
             if state.closed {
                 return Allocation::Closed;
             }
-            let is_claimed = self.claim(&mut state, needed, (ticket, waker), &mut woken);
+            let is_claimed = self.claim(&mut state, needed, (ticket, &mut waker), &mut woken);
             if is_claimed {
                 memories.extend((0..chunks).map(|_| state.free.pop()));
             }
@@ -185,7 +186,7 @@ impl BufferPool {
         self: &Arc<Self>,
         state: &mut State,
         needed: usize,
-        (ticket, waker): (&mut MemoryTicket, Option<&Waker>),
+        (ticket, waker): (&mut MemoryTicket, &mut Option<Waker>),
         woken: &mut Vec<Waker>,
     ) -> bool {
         if let Some((id, _)) = ticket.place {
@@ -204,7 +205,7 @@ impl BufferPool {
                 let is_as_before = waiter.needed == needed;
                 waiter.needed = needed;
                 if let Some(waker) = waker {
-                    waiter.waker.clone_from(waker);
+                    std::mem::swap(&mut waiter.waker, waker);
                 }
                 if is_as_before {
                     return false;
@@ -223,13 +224,13 @@ impl BufferPool {
             ticket.place = None;
             return true;
         }
-        if let Some(waker) = waker {
+        if let Some(waker) = waker.take() {
             let id = state.next_ticket;
             state.next_ticket += 1;
             state.line.push_back(Waiter {
                 ticket: id,
                 needed,
-                waker: waker.clone(),
+                waker,
             });
             self.waiting.store(state.line.len(), Ordering::Release);
             ticket.place = Some((id, Arc::clone(self)));
@@ -291,9 +292,10 @@ impl BufferPool {
     #[cold]
     fn leave(&self, ticket: u64) {
         let mut woken = Vec::new();
-        {
+        let _gone = {
             let mut state = self.state.lock();
-            state.line.retain(|waiter| waiter.ticket != ticket);
+            let at = state.line.iter().position(|waiter| waiter.ticket == ticket);
+            let gone = at.and_then(|at| state.line.remove(at));
             if let Some(at) = state
                 .granted
                 .iter()
@@ -303,7 +305,8 @@ impl BufferPool {
                 state.available += bytes;
             }
             self.serve(&mut state, &mut woken);
-        }
+            gone
+        };
         woken.into_iter().for_each(Waker::wake);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::client::{
@@ -213,28 +214,42 @@ pub(super) fn send(
     partition: Option<i32>,
     (callback, tag): (&Arc<dyn DeliveryCallback>, u64),
 ) -> Option<SendHandle> {
+    let mut callback = Some(Callback::from((callback, tag)));
+    let (mut ticket, parker) = (MemoryTicket::default(), Parker::new());
+    let waker = parker.waker();
+    loop {
+        match try_send(shared, partition, &mut callback, &mut ticket, &waker) {
+            Some(outcome) => return outcome,
+            None => parker.park_until(&Time::default(), None),
+        }
+    }
+}
+
+/// One attempt of it; `None`: the ticket stands in the line.
+pub(super) fn try_send(
+    shared: &Shared,
+    partition: Option<i32>,
+    callback: &mut Option<Callback<'_>>,
+    ticket: &mut MemoryTicket,
+    waker: &Waker,
+) -> Option<Option<SendHandle>> {
     let accumulator = &shared.accumulator;
     let topic = accumulator.topic(TOPIC).expect("it is known");
     let record = RecordToAppend {
         partition,
         view: RecordView::new(0, None, Some(&[7; 40]), &[]),
     };
-    let mut callback = Some(Callback::from((callback, tag)));
-    let (mut ticket, parker) = (MemoryTicket::default(), Parker::new());
-    let waker = parker.waker();
-    loop {
-        match accumulator.try_append(&topic, &record, &mut callback, &mut ticket, Some(&waker)) {
-            Append::Appended { result, index } => {
-                let sizes = RecordSizes {
-                    timestamp_ms: 0,
-                    serialized_key_size: -1,
-                    serialized_value_size: 40,
-                };
-                return Some(SendHandle::new(result, index, sizes));
-            }
-            Append::Blocked => parker.park_until(&Time::default(), None),
-            Append::Failed(_) => return None,
-            Append::UnknownPartition => panic!("it is known"),
+    match accumulator.try_append(&topic, &record, callback, ticket, Some(waker)) {
+        Append::Appended { result, index } => {
+            let sizes = RecordSizes {
+                timestamp_ms: 0,
+                serialized_key_size: -1,
+                serialized_value_size: 40,
+            };
+            Some(Some(SendHandle::new(result, index, sizes)))
         }
+        Append::Blocked => None,
+        Append::Failed(_) => Some(None),
+        Append::UnknownPartition => panic!("it is known"),
     }
 }

@@ -4,6 +4,7 @@
 mod client;
 mod closing;
 mod handles;
+mod wakers;
 mod whole;
 
 use crate::interleaving::Model;
@@ -18,6 +19,14 @@ pub(crate) const MODELS: &[Model] = &[
         run: handles::outcome_reaches_every_handle_once,
         preemptions: Some(2),
         percent: 100,
+    },
+    Model {
+        name: "wakers",
+        property: "no lock is held while a waker is called, replaced or dropped: it may own what \
+                   waits in the same line",
+        run: wakers::waker_may_own_what_waits_in_the_same_line,
+        preemptions: None,
+        percent: 20,
     },
     Model {
         name: "close",

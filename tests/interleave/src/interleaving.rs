@@ -1,7 +1,7 @@
 //! What models are made of: threads of the checker, waiting, and a poller without sockets.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::network::Wakeup;
@@ -56,6 +56,21 @@ pub(crate) fn wait_until(mut look: impl FnMut(&Waker) -> bool) {
     while !look(&waker) {
         parker.park_until(&Time::default(), None);
     }
+}
+
+/// A waker as executors have them: it owns the task, and with it what the task holds. That goes when
+/// the waker is called, or when the last of its clones is dropped.
+pub(crate) fn owning_waker<T: Send + 'static>(owned: T) -> Waker {
+    struct Task<T>(std::sync::Mutex<Option<T>>);
+
+    impl<T: Send + 'static> Wake for Task<T> {
+        fn wake(self: Arc<Self>) {
+            let owned = self.0.lock().expect("nobody panicked").take();
+            drop(owned);
+        }
+    }
+
+    Waker::from(Arc::new(Task(std::sync::Mutex::new(Some(owned)))))
 }
 
 /// Sleeps and is woken as `Selector` is, with a [`Parker`] for the operating system.
