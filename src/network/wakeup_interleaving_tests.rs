@@ -11,7 +11,7 @@ pub(crate) const MODELS: &[Model] = &[Model {
     property: "what was done before a wake is seen before the poller sleeps for good, and a sleep \
                costs the operating system at most one write",
     run: work_is_seen_before_the_poller_sleeps_for_good,
-    preemptions: Some(3),
+    preemptions: Some(4),
     percent: 100,
 }];
 

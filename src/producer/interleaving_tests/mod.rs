@@ -17,7 +17,7 @@ pub(crate) const MODELS: &[Model] = &[
         property: "an outcome is given once and the same to all: whoever blocks on a handle, polls \
                    it with ever another waker or drops it; callbacks come first, no waiter is left",
         run: handles::outcome_reaches_every_handle_once,
-        preemptions: Some(2),
+        preemptions: Some(3),
         percent: 100,
     },
     Model {
@@ -26,7 +26,7 @@ pub(crate) const MODELS: &[Model] = &[
                    waits in the same line",
         run: wakers::waker_may_own_what_waits_in_the_same_line,
         preemptions: None,
-        percent: 20,
+        percent: 5,
     },
     Model {
         name: "close",

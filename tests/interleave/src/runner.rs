@@ -12,6 +12,8 @@ struct Options {
     /// Shuttle: schedules for each model of 100 percent.
     schedules: usize,
     seed: u64,
+    /// Loom: instead of each model's own bound.
+    preemptions: Option<usize>,
     /// Only this model.
     model: Option<String>,
     /// Shuttle: a file with the one schedule to run.
@@ -49,8 +51,9 @@ pub(crate) fn main() -> ExitCode {
         failures += failed;
         let verdict = if failed == 0 { "holds" } else { "FAILED" };
         eprintln!(
-            "{CHECKER} {number}/{all} {}: {verdict}, {schedules} schedules, {seconds:.1} s",
-            model.name
+            "{CHECKER} {number}/{all} {}: {verdict}, {schedules} schedules{}, {seconds:.1} s",
+            model.name,
+            how(&options)
         );
         println!(
             "model={} checker={CHECKER} schedules={schedules} failures={failed}",
@@ -79,8 +82,9 @@ fn models() -> Vec<&'static Model> {
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
-        schedules: 10_000,
+        schedules: 40_000,
         seed: 1,
+        preemptions: None,
         model: None,
         replay: None,
     };
@@ -92,6 +96,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         match word.as_str() {
             "--schedules" => options.schedules = number()?,
             "--seed" => options.seed = value.parse().map_err(|e| format!("{word}: {e}"))?,
+            "--preemptions" => options.preemptions = Some(number()?),
             "--model" if models().iter().any(|model| model.name == value) => {
                 options.model = Some(value);
             }
@@ -113,17 +118,22 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 const CHECKER: &str = "loom";
 
 #[cfg(interleave = "loom")]
+fn how(_: &Options) -> &'static str {
+    " (all there are within its bound)"
+}
+
+#[cfg(interleave = "loom")]
 fn is_possible(model: &Model) -> bool {
     model.preemptions.is_some()
 }
 
 /// Every interleaving up to the model's bound, in an order that is always the same.
 #[cfg(interleave = "loom")]
-fn explore(model: &Model, _: &Options, count: &'static std::sync::atomic::AtomicU64) {
+fn explore(model: &Model, options: &Options, count: &'static std::sync::atomic::AtomicU64) {
     let run = model.run;
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 50_000;
-    builder.preemption_bound = model.preemptions;
+    builder.preemption_bound = options.preemptions.or(model.preemptions);
     builder.check(move || {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         // The checker gives its first thread a small stack.
@@ -133,6 +143,11 @@ fn explore(model: &Model, _: &Options, count: &'static std::sync::atomic::Atomic
 
 #[cfg(interleave = "shuttle")]
 const CHECKER: &str = "shuttle";
+
+#[cfg(interleave = "shuttle")]
+fn how(options: &Options) -> String {
+    format!(" (seed {})", options.seed)
+}
 
 #[cfg(interleave = "shuttle")]
 fn is_possible(model: &Model) -> bool {
@@ -156,7 +171,6 @@ fn explore(model: &Model, options: &Options, count: &'static std::sync::atomic::
     }
     let all = (options.schedules * model.percent / 100).max(4);
     let seed = options.seed;
-    eprintln!("shuttle seed={seed}: {all} schedules of {}", model.name);
     let random = RandomScheduler::new_from_seed(seed, all / 2);
     shuttle::Runner::new(random, config()).run(counted);
     for depth in [3, 5] {

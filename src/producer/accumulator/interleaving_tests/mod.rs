@@ -33,7 +33,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "flush_drain",
         property: "a flush makes the Sender send what lingers, and returns once it is delivered",
         run: lingering::flush_sends_what_lingers,
-        preemptions: Some(2),
+        preemptions: Some(3),
         percent: 50,
     },
     Model {
