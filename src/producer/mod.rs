@@ -21,6 +21,8 @@ mod send_when_ready;
 mod sender;
 mod serializer;
 mod shared;
+#[cfg(test)]
+mod simulated;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
@@ -36,6 +38,13 @@ pub use self::send_handle::SendHandle;
 pub use self::serializer::{
     Always, BytesSerializer, Direct, Field, Nullable, Output, SerializeContext, SerializeError,
     Serializer,
+};
+
+#[cfg(test)]
+pub(crate) use self::accumulator::FlushTicket;
+#[cfg(test)]
+pub(crate) use self::simulated::{
+    Afterwards, BlockedQuestion, BlockedSend, SenderThread, SimulatedSurroundings,
 };
 
 /// For the benches alone (`crate::__internals`).

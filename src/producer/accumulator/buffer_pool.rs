@@ -320,6 +320,20 @@ impl MemoryTicket {
         }
     }
 
+    /// Whether its owner has been called, or ought to have been: it was given room, or heads the
+    /// line while there is enough.
+    #[cfg(test)]
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.place.as_ref().is_some_and(|(ticket, pool)| {
+            let state = pool.state.lock();
+            let is_granted = state.granted.iter().any(|(granted, _)| granted == ticket);
+            let head = state.line.front();
+            let has_room =
+                head.is_some_and(|head| head.ticket == *ticket && head.needed <= state.available);
+            is_granted || has_room
+        })
+    }
+
     #[cold]
     fn leave(&mut self) {
         if let Some((ticket, pool)) = self.place.take() {

@@ -34,7 +34,10 @@ pub(crate) struct Outcome {
     pub(crate) bytes: Vec<u8>,
     pub(crate) close: bool,
     pub(crate) hold: bool,
+    /// Nothing is ever answered.
     pub(crate) mute: bool,
+    /// Nothing follows the answer.
+    pub(crate) ends: bool,
     pub(crate) delay_ms: i64,
     /// After the answer nothing is read for so long.
     pub(crate) throttle_ms: i64,
@@ -208,11 +211,17 @@ impl Cluster {
             return;
         };
         if !outcome.bytes.is_empty() {
-            connection.outbound.extend_from_slice(&outcome.bytes);
+            if connection.outbound.is_empty() {
+                connection.outbound = outcome.bytes;
+            } else {
+                connection.outbound.extend_from_slice(&outcome.bytes);
+            }
             self.dirty.insert(id);
         }
         if outcome.close {
             self.close(id);
+        } else if outcome.ends {
+            connection.pause = Pause::Mute;
         } else if outcome.throttle_ms > 0 {
             let at_ms = self.now_ms.saturating_add(outcome.throttle_ms);
             connection.pause = Pause::Until(at_ms, Outcome::default());
@@ -239,6 +248,27 @@ impl Cluster {
             .map(|(id, _)| *id)
             .collect();
         for id in held {
+            self.resume(id);
+            self.pump(id);
+        }
+    }
+
+    /// Lets every answer leave that waits, and ends the connections that answer nothing.
+    pub(crate) fn release_all(&mut self) {
+        self.timers.clear();
+        let paused = |connection: &Connection| connection.pause != Pause::None;
+        let ids: Vec<ConnId> = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| paused(connection).then_some(*id))
+            .collect();
+        for id in ids {
+            let connection = self.connections.get_mut(&id);
+            match connection.map(|connection| &mut connection.pause) {
+                Some(Pause::Until(_, outcome) | Pause::Held(outcome)) => outcome.throttle_ms = 0,
+                Some(Pause::Mute) => self.reset(id),
+                Some(Pause::None) | None => {}
+            }
             self.resume(id);
             self.pump(id);
         }
