@@ -183,10 +183,20 @@ impl Ledger {
         for entry in &self.entries {
             entry.refused.hash(&mut digest);
             match entry.end() {
-                Some((_, End::Acked { partition, offset, .. })) => {
+                Some((
+                    _,
+                    End::Acked {
+                        partition, offset, ..
+                    },
+                )) => {
                     (partition, offset).hash(&mut digest);
                 }
-                Some((_, End::Failed { persistence, kind, .. })) => {
+                Some((
+                    _,
+                    End::Failed {
+                        persistence, kind, ..
+                    },
+                )) => {
                     (persistence, kind).hash(&mut digest);
                 }
                 None => {}

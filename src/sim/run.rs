@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
+use kafka_test_support::{Cluster, ClusterConfig, FirstSequence, TopicConfig, VersionProfile};
 
 use super::application::Applications;
 use super::coverage::Coverage;
@@ -119,10 +119,12 @@ impl<'s> Simulation<'s> {
                 ledger.lock().violation("P11", Duration::ZERO, text);
             }
         }
-        let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
+        let (producer, mut sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        sender.begin_sequences_at(scenario.config.first_sequence);
+        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
         let mut held = lock(&world);
+        applications.set_client_faults(held.faults.client.clone());
         held.applications = Some(applications);
         drop(held);
         Self {
@@ -397,7 +399,15 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     let mut config = ClusterConfig::brokers(plan.brokers)
         .seed(plan.seed)
         .auto_create_topics(false);
+    config.versions = VERSIONS[plan.versions % VERSIONS.len()];
     config.producer_window = plan.producer_window;
+    config.first_producer_epoch = plan.first_epoch;
+    if let Some(after) = plan.forgets_after_ms {
+        config.producer_id_expiration_ms = i64::try_from(after).expect("short");
+    }
+    if plan.refuses_unknown_first_sequence {
+        config.first_sequence = Some(FirstSequence::ZeroInNewLog);
+    }
     for topic in &plan.topics {
         let mut topic_config = TopicConfig::new(&topic.name, topic.partitions)
             .max_message_bytes(topic.max_message_bytes)
@@ -482,6 +492,13 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
 }
 
 pub(super) const PORT: u16 = 9092;
+/// Whose brokers there are, the newest first.
+const VERSIONS: [VersionProfile; 4] = [
+    VersionProfile::KAFKA_43,
+    VersionProfile::KAFKA_39,
+    VersionProfile::KAFKA_28,
+    VersionProfile::KAFKA_21,
+];
 /// Above what any bound of the oracle allows.
 const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
@@ -560,12 +577,63 @@ pub(super) mod tests {
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
         let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000);
+        assert_eq!(report.records, 2003, "three of them are probes");
         assert!(
             report.trace.contains("record 1999: Acked"),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );
         assert_eq!(report.hash, run(&simple(1), false).hash);
+    }
+
+    /// For looking at many: `SEEDS=from..to`.
+    #[test]
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
+            if std::env::var("CALM").is_ok() {
+                scenario.faults.clear();
+            }
+            let clock = Time::default();
+            let began = clock.now();
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(4).collect();
+            let took = clock.now() - began;
+            println!(
+                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
+                report.records,
+                report.polls,
+                report.simulated,
+                report.violations.len()
+            );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
+        }
+    }
+
+    #[test]
+    fn run_of_many_seeds_keeps_every_promise() {
+        use super::super::draw::Mix;
+        let from: u64 = std::env::var("SIM_FROM").map_or(0, |from| from.parse().unwrap());
+        let seeds: u64 = std::env::var("SIM_SEEDS").map_or(10, |seeds| seeds.parse().unwrap());
+        for seed in from..from + seeds {
+            let scenario = Scenario::draw(seed, Mix::Default);
+            let started = Time::default().now();
+            let report = run(&scenario, false);
+            let took = Time::default().now() - started;
+            println!(
+                "{seed}: {took:?} simulated {:?} records {} polls {} {:?}",
+                report.simulated,
+                report.records,
+                report.polls,
+                report.violations.iter().take(3).collect::<Vec<_>>()
+            );
+        }
     }
 }

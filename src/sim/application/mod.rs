@@ -13,14 +13,11 @@
 mod callbacks;
 mod calls;
 mod closing;
-mod mood;
 mod outcome;
 mod serializers;
 mod thread;
 mod topics;
 mod wait;
-
-pub(crate) use self::mood::{CallbackMood, ClientFaults};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +26,7 @@ use self::callbacks::Listener;
 use self::outcome::{Limits, Shared, lock};
 use self::thread::Thread;
 use self::topics::Topics;
+use super::faults::ClientFaults;
 use super::ledger::SharedLedger;
 use super::scenario::Scenario;
 use super::trace::Trace;
@@ -76,7 +74,7 @@ impl Applications {
 
     /// How its code misbehaves from now on.
     pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
-        *lock(&self.shared.faults) = faults;
+        *lock(&self.shared.faults) = Some(faults);
     }
 
     /// Wakes everybody who waits, as it may happen at any time.

@@ -18,12 +18,13 @@ use bytes::Bytes;
 use super::super::ledger::{Entry, RecordId};
 use super::super::payload::SimRecord;
 use super::super::scenario::ThreadPlan;
-use super::super::trace::Trace;
+use super::super::trace::{Happening, Trace};
 use super::callbacks::{self, Listener};
 use super::calls::{self, Call, Moment, SendCall, Then, Told, Trouble, Way};
 use super::outcome::Shared;
 use super::serializers::{Face, face};
 use super::wait::Wait;
+use crate::error::ErrorKind;
 use crate::producer::{
     BlockedQuestion, BlockedSend, Callback, FlushTicket, KafkaProducer, SendError, SendHandle,
 };
@@ -47,6 +48,9 @@ pub(super) struct Thread {
     /// Handles to look at later.
     kept: VecDeque<(RecordId, SendHandle)>,
     huge_made: u32,
+    /// Of the call that it is in, and how that went: for the trace.
+    record: Option<RecordId>,
+    error: Option<ErrorKind>,
 }
 
 /// The call it is in.
@@ -96,6 +100,8 @@ impl Thread {
             listener: Arc::clone(listener),
             kept: VecDeque::new(),
             huge_made: 0,
+            record: None,
+            error: None,
         }
     }
 
@@ -170,6 +176,7 @@ impl Thread {
         };
         let (call, pause) = calls::draw(&self.plan, self.made, moment);
         self.made += 1;
+        self.record = None;
         self.pause = pause;
         let Some(producer) = &self.producer else {
             return;
@@ -196,12 +203,15 @@ impl Thread {
         let Some(producer) = &self.producer else {
             return;
         };
-        let (id, faults) = (call.spec.id, shared.faults());
+        let id = call.spec.id;
+        let fails = shared
+            .faults()
+            .is_some_and(|faults| faults.fails_to_serialize(now));
         let record = call.spec.record(shared.topics.name(call.spec.topic));
         if call.spec.value_bytes.is_some_and(|bytes| bytes >= HUGE) {
             self.huge_made += 1;
         }
-        let trouble = if faults.fails_to_serialize(now) {
+        let trouble = if fails {
             Some(Trouble::Fails { on_key: false })
         } else {
             call.serializers
@@ -209,6 +219,7 @@ impl Thread {
         let mut entry = Entry::new(call.spec, self.index, now);
         entry.wants_callback = call.told != Told::Not;
         shared.ledger.lock().entries.push(entry);
+        self.record = Some(id);
         let face = trouble.map(|trouble| face(producer, trouble));
         let then = call.then;
         let callback = match call.told {
@@ -278,11 +289,13 @@ impl Thread {
                 .goes_on(now, shared.limits.delivery_timeout, &shared.ledger);
             return false;
         }
-        trace.note(
-            now,
-            format_args!("thread {}", self.index),
-            format_args!("{name} returned"),
-        );
+        let happening = Happening::Returns {
+            thread: self.index,
+            call: name,
+            record: self.record,
+            error: self.error.take(),
+        };
+        trace.event(now, happening);
         true
     }
 
@@ -345,12 +358,16 @@ impl Thread {
             Ok(handle) => handle,
             Err(refused) => {
                 let kind = refused.kind();
+                self.error = Some(kind);
                 shared.note_refusal(id, kind, &refused.into_record());
                 return;
             }
         };
         shared.note_acceptance(id);
-        if shared.faults().drops_handle(now) {
+        if shared
+            .faults()
+            .is_some_and(|faults| faults.drops_handle(now))
+        {
             return;
         }
         match then {
@@ -401,6 +418,7 @@ impl Thread {
                     self.wait.lost(&what, now, &shared.ledger);
                 }
                 shared.note_handle(id, &outcome);
+                self.error = outcome.err().map(|error| error.kind());
                 Doing::Nothing
             }
             Poll::Pending if self.wait.gives_up(now) => Doing::Nothing,
@@ -457,6 +475,7 @@ impl Thread {
                 if !called && outcome.is_ok() {
                     self.wait.lost("the topic is known", now, &shared.ledger);
                 }
+                self.error = outcome.err().map(|error| error.kind());
                 Doing::Nothing
             }
             Poll::Pending => Doing::Ask(question),

@@ -12,6 +12,7 @@ pub(crate) use self::contradiction::Contradiction;
 
 use std::time::Duration;
 
+use super::faults::{self, FaultKind};
 use super::scenario::{Ending, Scenario};
 use super::streams::{Draw, stream};
 
@@ -25,7 +26,7 @@ pub(crate) enum Mix {
 }
 
 impl Scenario {
-    /// The scenario of a seed, without faults.
+    /// The scenario of a seed.
     pub(crate) fn draw(seed: u64, mix: Mix) -> Self {
         let mut random = stream(seed, "shape");
         let is_wild = random.chance(500);
@@ -49,12 +50,23 @@ impl Scenario {
             },
             _ => Ending::Close,
         };
+        let threads = threads::draw(seed, is_wild, safety);
+        let faults = faults::draw(
+            seed,
+            &faults::Parts {
+                cluster: &cluster,
+                config: &config,
+                threads: &threads,
+                safety,
+                kinds: FaultKind::ALL,
+            },
+        );
         Self {
             seed,
-            threads: threads::draw(seed, is_wild, safety),
             config,
             cluster,
-            faults: Vec::new(),
+            threads,
+            faults,
             safety,
             ending,
         }
