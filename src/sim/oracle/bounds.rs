@@ -209,7 +209,20 @@ fn judge_probes(
                     ))
                 )
             });
-        if too_short {
+        // A batch that is too large for the broker is not split yet, and takes its probe with it.
+        let too_large = probes.iter().any(|entry| {
+            matches!(
+                entry.end(),
+                Some((
+                    _,
+                    End::Failed {
+                        kind: ErrorKind::RecordTooLarge,
+                        ..
+                    }
+                ))
+            )
+        });
+        if too_short || too_large {
             continue;
         }
         findings.broken(Property::P10, first.called_at, || {
