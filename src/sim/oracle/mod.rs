@@ -168,3 +168,6 @@ impl Oracle {
         self.findings.cells.clone()
     }
 }
+
+#[cfg(test)]
+mod oracle_tests;
