@@ -489,7 +489,7 @@ pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
-    pub(crate) fn simple(seed: u64) -> Scenario {
+    pub(in crate::sim) fn simple(seed: u64) -> Scenario {
         Scenario {
             seed,
             config: ConfigPlan {
@@ -541,6 +541,7 @@ pub(super) mod tests {
                     burst: 1,
                     largest_value: 100,
                     huge_records: 0,
+                    deaf: false,
                     habits: Habits {
                         callback: 1000,
                         ..Habits::default()
