@@ -15,6 +15,7 @@ mod coverage;
 mod draw;
 mod faults;
 mod frames;
+mod guarantees;
 mod ledger;
 mod names;
 mod network;

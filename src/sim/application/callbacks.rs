@@ -42,7 +42,7 @@ fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &Deli
         CallbackMood::Send => with_producer(shared, |producer| drop(send(shared, producer, id))),
         CallbackMood::Flush => with_producer(shared, |producer| flush(shared, producer)),
         CallbackMood::Close => with_producer(shared, |producer| close(shared, producer)),
-        CallbackMood::Wait => with_producer(shared, |producer| get(shared, producer, id)),
+        CallbackMood::Get => with_producer(shared, |producer| get(shared, producer, id)),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use self::contradiction::Contradiction;
 
 use std::time::Duration;
 
-use super::faults::{self, FaultKind, Parts};
+use super::faults::{self, FaultKind};
 use super::scenario::{Ending, Scenario};
 use super::streams::{Draw, stream};
 
@@ -51,19 +51,21 @@ impl Scenario {
             _ => Ending::Close,
         };
         let threads = threads::draw(seed, is_wild, safety);
-        let parts = Parts {
-            cluster: &cluster,
-            config: &config,
-            threads: &threads,
-            safety,
-            kinds: FaultKind::ALL,
-        };
-        let faults = faults::draw(seed, &parts);
+        let faults = faults::draw(
+            seed,
+            &faults::Parts {
+                cluster: &cluster,
+                config: &config,
+                threads: &threads,
+                safety,
+                kinds: FaultKind::ALL,
+            },
+        );
         Self {
             seed,
-            threads,
             config,
             cluster,
+            threads,
             faults,
             safety,
             ending,

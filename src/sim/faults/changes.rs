@@ -193,9 +193,13 @@ impl World {
                 if end == 0 {
                     return None;
                 }
-                let to = i64::try_from(striker.random.between(1, end)).ok()?;
+                let all = striker.random.chance(500);
+                let some = striker.random.between(1, end);
+                let to = i64::try_from(if all { end } else { some }).ok()?;
+                let deleted = Change::DeleteRecords(topic.clone(), partition, to);
+                self.cluster.apply(deleted);
                 self.cluster
-                    .apply(Change::DeleteRecords(topic, partition, to));
+                    .apply(Change::ForgetProducers(topic, partition));
                 return Some(now);
             }
             other => unreachable!("{other:?} changes no partition"),

@@ -2,6 +2,7 @@
 //!
 //! Thread: the one that simulates; callbacks ask while the world is not held. Locks: its own, a leaf.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,17 +23,19 @@ pub(crate) enum CallbackMood {
     Flush,
     Close,
     /// It waits for a handle.
-    Wait,
+    Get,
 }
 
 /// Asked by the application; every answer that is not the ordinary one counts, so it is to be done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ClientFaults(Arc<Mutex<State>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     active: Vec<(FaultPlan, Random)>,
     counts: Counts,
+    /// Before all that is drawn.
+    moods: VecDeque<CallbackMood>,
 }
 
 impl ClientFaults {
@@ -50,13 +53,25 @@ impl ClientFaults {
                 .map(|plan| (plan.clone(), stream(plan.seed, "client")))
                 .collect(),
             counts: Counts::default(),
+            moods: VecDeque::new(),
+        })))
+    }
+
+    /// For a test: the next callbacks have these moods.
+    pub(crate) fn with_moods(moods: &[CallbackMood]) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            moods: moods.iter().copied().collect(),
+            ..State::default()
         })))
     }
 
     /// What a callback does that is called now.
     pub(crate) fn mood(&self, now: Duration) -> CallbackMood {
         let mut state = self.lock();
-        let State { active, counts } = &mut *state;
+        if let Some(mood) = state.moods.pop_front() {
+            return mood;
+        }
+        let State { active, counts, .. } = &mut *state;
         for (plan, random) in active {
             let Some(mood) = mood_of(plan.kind).filter(|_| plan.is_in_force(now)) else {
                 continue;
@@ -100,7 +115,7 @@ impl ClientFaults {
 
     fn strikes(&self, kind: FaultKind, often: (u64, u64), now: Duration) -> bool {
         let mut state = self.lock();
-        let State { active, counts } = &mut *state;
+        let State { active, counts, .. } = &mut *state;
         for (plan, random) in active {
             if plan.kind == kind
                 && plan.is_in_force(now)
@@ -125,7 +140,7 @@ fn mood_of(kind: FaultKind) -> Option<CallbackMood> {
         FaultKind::CallbackPanics => CallbackMood::Panic,
         FaultKind::CallbackFlushes => CallbackMood::Flush,
         FaultKind::CallbackCloses => CallbackMood::Close,
-        FaultKind::CallbackWaits => CallbackMood::Wait,
+        FaultKind::CallbackWaits => CallbackMood::Get,
         _ => return None,
     })
 }

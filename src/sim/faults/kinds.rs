@@ -53,7 +53,6 @@ catalogue! {
     BunchedAnswers, "bunched-answers", Network, "Answers arrive together at round times, as behind a coalescing device.";
     ShortWrites, "short-writes", Network, "A write takes a few bytes; then the socket is full for a moment.";
     FullSendBuffer, "full-send-buffer", Network, "The socket takes nothing for seconds.";
-    InterruptedCalls, "interrupted-calls", Network, "Reads and writes are interrupted by signals (EINTR).";
     ResetAfterRequestBytes, "reset-after-request-bytes", Network, "A connection is reset after the k-th byte to the broker.";
     ResetAfterAnswerBytes, "reset-after-answer-bytes", Network, "A connection is reset after the k-th byte to the client.";
     ResetOfIdle, "reset-of-idle", Network, "A connection is reset while nothing travels on it.";
@@ -73,7 +72,7 @@ catalogue! {
     ConnectAtOnce, "connect-at-once", Network, "A connect is through before its call returns.";
     AcceptedThenReset, "accepted-then-reset", Network, "A connection is accepted and reset at once, as by a proxy without a backend.";
     SpuriousReadiness, "spurious-readiness", Network, "The system tells of readiness where there is none.";
-    ShortReadsLeaveBytes, "short-reads-leave-bytes", Network, "A platform whose short reads do not mean that the socket is empty.";
+    ShortReadsLeaveBytes, "short-reads-leave-bytes", Network, "A platform whose short reads do not mean that the socket is empty, and whose calls are interrupted (EINTR).";
 
     RetriableCode, "retriable-code", Broker, "Produce is answered with a retriable code; nothing is appended.";
     CodeAfterAppend, "code-after-append", Broker, "Produce is answered with a code that leaves open what was appended, and it was.";
@@ -91,6 +90,18 @@ catalogue! {
     Throttling, "throttling", Broker, "The broker throttles: it says so, and does not read meanwhile.";
     WrongCorrelationId, "wrong-correlation-id", Broker, "An answer has the correlation id of no request.";
     GarbageAnswer, "garbage-answer", Broker, "The body of an answer is random bytes.";
+    RubbishAnswer, "rubbish-answer", Broker, "An answer has the right correlation id, and then nonsense or a list without end.";
+    HttpAnswer, "http-answer", Broker, "A web server answers.";
+    TlsAlert, "tls-alert", Broker, "A TLS server answers.";
+    UnaskedAnswer, "unasked-answer", Broker, "Before an answer comes one that nobody asked for.";
+    AnsweredTwice, "answered-twice", Broker, "An answer comes twice.";
+    WrongSize, "wrong-size", Broker, "The size prefix of an answer is wrong: a little, negative, or beyond all bounds.";
+    CutShortAnswer, "cut-short-answer", Broker, "An answer stops in the middle, and the connection stays open.";
+    LyingProduceAnswer, "lying-produce-answer", Broker, "A Produce answer is well formed and cannot be true.";
+    LyingMetadata, "lying-metadata", Broker, "A Metadata answer is well formed and cannot be true.";
+    OddApiVersions, "odd-api-versions", Broker, "The version ranges of ApiVersions make no sense.";
+    NoProducerId, "no-producer-id", Broker, "InitProducerId gives id -1 without an error.";
+    RebootstrapRequired, "rebootstrap-required", Broker, "Metadata asks the client to begin anew from its bootstrap servers.";
     ApiVersionsCode, "api-versions-code", Broker, "ApiVersions is answered with an error code.";
     MetadataCode, "metadata-code", Broker, "Metadata has an error code at a topic.";
     StaleMetadata, "stale-metadata", Broker, "A node tells of the cluster as it was, while leaders move.";
@@ -119,7 +130,7 @@ catalogue! {
     IsrShrinks, "isr-shrinks", Cluster, "Too few replicas are in sync, and the leader refuses.";
     IsrShrinksAfterAppend, "isr-shrinks-after-append", Cluster, "Too few replicas are in sync, which the leader notices when it has appended.";
     ProducersForgotten, "producers-forgotten", Cluster, "A partition forgets its producers.";
-    RecordsDeleted, "records-deleted", Cluster, "A partition's oldest records are deleted.";
+    RecordsDeleted, "records-deleted", Cluster, "A partition's records are deleted, and with them what is known of their producers.";
     NodeReaddressed, "node-readdressed", Cluster, "A broker moves to another host and port.";
     BrokerAdded, "broker-added", Cluster, "A new broker joins and takes over partitions.";
 
@@ -143,12 +154,13 @@ catalogue! {
 }
 
 impl FaultKind {
-    /// Records that were acknowledged may be gone: only where `acks` promised no better, see `draw`.
-    pub(crate) fn may_lose_acknowledged(self) -> bool {
-        matches!(
-            self,
-            Self::BrokerCrash | Self::TopicRecreated | Self::TopicDeleted | Self::RecordsDeleted
-        )
+    /// Whether records that were acknowledged may be gone from the logs, with these acks.
+    pub(crate) fn may_lose_acknowledged(self, acks: i16) -> bool {
+        match self {
+            Self::TopicRecreated | Self::TopicDeleted | Self::RecordsDeleted => true,
+            Self::BrokerCrash => acks != -1,
+            _ => false,
+        }
     }
 
     /// Little is acknowledged from then on: comes late, and never everywhere.
@@ -160,7 +172,10 @@ impl FaultKind {
     pub(super) fn is_about_producer_ids(self) -> bool {
         matches!(
             self,
-            Self::InitProducerIdCode | Self::ProducersForgotten | Self::SequenceCode
+            Self::InitProducerIdCode
+                | Self::ProducersForgotten
+                | Self::SequenceCode
+                | Self::NoProducerId
         )
     }
 

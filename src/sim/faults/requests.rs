@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use kafka_test_support::{Api, Change, Effect, Fault, Moment, On};
+use kafka_test_support::{Api, Change, Effect, Fault, Lie, Moment, On};
 
 use super::kinds::FaultKind;
 use super::plan::{DrawTime, FaultPlan};
@@ -81,7 +81,11 @@ fn one_in(plan: &FaultPlan) -> Option<u64> {
         Kind::DelayedAnswer | Kind::HeldAnswer => (50, 2),
         Kind::SwallowedRequest => (200, 10),
         Kind::Throttling => (50, 3),
-        Kind::WrongCorrelationId | Kind::GarbageAnswer => (100, 4),
+        Kind::WrongCorrelationId | Kind::GarbageAnswer | Kind::RubbishAnswer => (100, 4),
+        Kind::HttpAnswer | Kind::TlsAlert | Kind::UnaskedAnswer | Kind::AnsweredTwice => (100, 4),
+        Kind::WrongSize | Kind::CutShortAnswer | Kind::LyingProduceAnswer => (100, 6),
+        Kind::LyingMetadata | Kind::OddApiVersions | Kind::NoProducerId => (4, 2),
+        Kind::RebootstrapRequired => (4, 2),
         Kind::ApiVersionsCode | Kind::MetadataCode | Kind::InitProducerIdCode => (4, 2),
         _ => return None,
     };
@@ -97,10 +101,11 @@ fn api_of(kind: FaultKind, random: &mut Random) -> Option<Api> {
         | Kind::FatalCode
         | Kind::KillingCode
         | Kind::SequenceCode
-        | Kind::MessageTooLarge => Some(Api::Produce),
-        Kind::ApiVersionsCode => Some(Api::ApiVersions),
-        Kind::MetadataCode => Some(Api::Metadata),
-        Kind::InitProducerIdCode => Some(Api::InitProducerId),
+        | Kind::MessageTooLarge
+        | Kind::LyingProduceAnswer => Some(Api::Produce),
+        Kind::ApiVersionsCode | Kind::OddApiVersions => Some(Api::ApiVersions),
+        Kind::MetadataCode | Kind::LyingMetadata | Kind::RebootstrapRequired => Some(Api::Metadata),
+        Kind::InitProducerIdCode | Kind::NoProducerId => Some(Api::InitProducerId),
         // Most requests are Produce: the others would hardly ever be struck.
         _ => random.chance(300).then(|| *random.pick(&Api::ALL)),
     }
@@ -132,15 +137,69 @@ fn effect(plan: &FaultPlan, random: &mut Random) -> Effect {
             let ms = random.log_between(1, plan.scaled(500, 10_000));
             Effect::Throttle(i32::try_from(ms).expect("short"))
         }
+        Kind::ApiVersionsCode => Effect::Error(*random.pick(&[35, 42, -1, 7, 58])),
+        Kind::MetadataCode => Effect::Error(*random.pick(&[3, 5, 5, 6, 9, 72, 29, 17, -1])),
+        Kind::InitProducerIdCode => Effect::Error(*random.pick(&[14, 15, 16, 7, 51])),
+        Kind::RebootstrapRequired => Effect::Error(REBOOTSTRAP_REQUIRED),
+        kind => hostile(kind, random),
+    }
+}
+
+fn hostile(kind: FaultKind, random: &mut Random) -> Effect {
+    use FaultKind as Kind;
+    match kind {
         Kind::WrongCorrelationId => Effect::WrongCorrelationId,
         Kind::GarbageAnswer => {
             let bytes = random.log_between(0, 2_000);
             let byte = |_| u8::try_from(random.below(256)).expect("a byte");
             Effect::Garbage((0..bytes).map(byte).collect())
         }
-        Kind::ApiVersionsCode => Effect::Error(*random.pick(&[35, 42, -1, 7, 58])),
-        Kind::MetadataCode => Effect::Error(*random.pick(&[3, 5, 5, 6, 9, 72, 29, 17, -1])),
-        Kind::InitProducerIdCode => Effect::Error(*random.pick(&[14, 15, 16, 7, 51])),
+        Kind::RubbishAnswer if random.chance(300) => Effect::HugeArray,
+        Kind::RubbishAnswer => {
+            Effect::Rubbish(usize::try_from(random.log_between(4, 2_000)).expect("small"))
+        }
+        Kind::HttpAnswer => Effect::Http,
+        Kind::TlsAlert => Effect::TlsAlert,
+        Kind::UnaskedAnswer => Effect::Unasked,
+        Kind::AnsweredTwice => Effect::Twice,
+        Kind::WrongSize if random.chance(500) => {
+            Effect::SizePrefix(*random.pick(&[-1, i32::MIN, 0, 1, 3, i32::MAX, 200_000_000]))
+        }
+        Kind::WrongSize => Effect::SizeOffBy(*random.pick(&[-5, -4, -1, 1, 4, 1_000])),
+        Kind::CutShortAnswer => {
+            Effect::CutShort(usize::try_from(random.log_between(0, 60)).expect("small"))
+        }
+        Kind::LyingProduceAnswer => Effect::Lie(*random.pick(&[
+            Lie::PartitionsTwice,
+            Lie::NegativePartitions,
+            Lie::NoPartitions,
+            Lie::PartitionUnasked,
+            Lie::TopicUnasked,
+            Lie::NegativeOffsets,
+        ])),
+        Kind::LyingMetadata => Effect::Lie(*random.pick(&[
+            Lie::NegativeNodes,
+            Lie::BrokersTwice,
+            Lie::NoBrokers,
+            Lie::EmptyHosts,
+            Lie::ImpossiblePorts,
+            Lie::UnknownLeaders,
+            Lie::PartitionsTwice,
+            Lie::NegativePartitions,
+            Lie::NoPartitions,
+            Lie::PartitionUnasked,
+            Lie::TopicUnasked,
+        ])),
+        Kind::OddApiVersions => Effect::Lie(*random.pick(&[
+            Lie::MinAboveMax,
+            Lie::NegativeVersions,
+            Lie::WithoutApi(Api::Produce),
+            Lie::WithoutApi(Api::Metadata),
+            Lie::WithoutApi(Api::InitProducerId),
+            Lie::NoApis,
+            Lie::ApisTwice,
+        ])),
+        Kind::NoProducerId => Effect::Lie(Lie::NoProducer),
         other => unreachable!("{other:?} strikes no request"),
     }
 }
@@ -220,7 +279,7 @@ impl World {
             }
             return On::any().partition(topic, i32::try_from(partition).expect("few"));
         }
-        if plan.kind == FaultKind::InitProducerIdCode {
+        if plan.kind.is_about_producer_ids() {
             return On::any();
         }
         On::any().node(*random.pick(&self.cluster.nodes()))
@@ -237,5 +296,6 @@ const FATAL: &[i16] = &[-1, 17, 18, 21, 29, 32, 42, 43, 44, 54, 76, 87];
 const KILLING: &[i16] = &[31, 35, 53, 90];
 /// About what the producer believes of itself.
 const SEQUENCE: &[i16] = &[45, 47, 59];
+const REBOOTSTRAP_REQUIRED: i16 = 129;
 const MESSAGE_TOO_LARGE: i16 = 10;
 const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;

@@ -134,7 +134,7 @@ impl World {
         };
         if let Some(repaired) = repaired {
             self.faults.counts.add(kind);
-            let detail = i64::try_from(striker.strikes).unwrap_or(i64::MAX);
+            let detail = i64::try_from(striker.strikes).expect("few");
             self.trace
                 .event(now, Happening::FaultStrikes { kind, detail });
             striker.next = now.max(repaired) + striker.gap();

@@ -13,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) node: i32,
     inbound: BytesMut,
     outbound: Vec<u8>,
+    /// Answers that the next one overtakes.
+    overtaken: Vec<u8>,
     pause: Pause,
     closed: bool,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Outcome {
     pub(crate) hold: bool,
     /// Nothing is ever answered.
     pub(crate) mute: bool,
+    /// The answer comes after the next one.
+    pub(crate) overtaken: bool,
     /// Nothing follows the answer.
     pub(crate) ends: bool,
     pub(crate) delay_ms: i64,
@@ -79,6 +83,7 @@ impl Cluster {
                 node,
                 inbound: BytesMut::new(),
                 outbound: Vec::new(),
+                overtaken: Vec::new(),
                 pause: Pause::None,
                 closed: false,
             },
@@ -210,12 +215,15 @@ impl Cluster {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if !outcome.bytes.is_empty() {
+        if outcome.overtaken {
+            connection.overtaken.extend_from_slice(&outcome.bytes);
+        } else if !outcome.bytes.is_empty() {
             if connection.outbound.is_empty() {
                 connection.outbound = outcome.bytes;
             } else {
                 connection.outbound.extend_from_slice(&outcome.bytes);
             }
+            connection.outbound.append(&mut connection.overtaken);
             self.dirty.insert(id);
         }
         if outcome.close {
@@ -271,6 +279,12 @@ impl Cluster {
             }
             self.resume(id);
             self.pump(id);
+        }
+        for (id, connection) in &mut self.connections {
+            if !connection.overtaken.is_empty() {
+                connection.outbound.append(&mut connection.overtaken);
+                self.dirty.insert(*id);
+            }
         }
     }
 

@@ -207,6 +207,10 @@ pub enum Effect {
     Unasked,
     /// The answer comes twice.
     Twice,
+    /// The answer is left out, and those to later requests come.
+    Lost,
+    /// The answer comes after the next one of its connection.
+    Overtaken,
     /// The answer carries another correlation id.
     WrongCorrelationId,
     /// The answer's size prefix says this.

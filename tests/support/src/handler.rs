@@ -167,6 +167,8 @@ fn outcome(answer: Answer, head: &Head, strikes: &Strikes) -> Outcome {
             Effect::Delay(millis) => outcome.delay_ms += *millis,
             Effect::Hold => outcome.hold = true,
             Effect::Throttle(millis) => outcome.throttle_ms = i64::from(*millis),
+            Effect::Overtaken if outcome.bytes.is_empty() => continue,
+            Effect::Overtaken => outcome.overtaken = true,
             Effect::Disconnect(Moment::AfterAppend) => broken = Some(0),
             Effect::Disconnect(Moment::MidResponse(bytes)) => broken = Some(*bytes),
             effect => match hostile::spoil(effect, head, &mut outcome.bytes) {

@@ -218,6 +218,7 @@ pub(crate) fn spoil(effect: &Effect, head: &Head, bytes: &mut Vec<u8>) -> Spoilt
             let body = [&id, bytes.get(8..).unwrap_or_default()].concat();
             bytes.splice(..0, frame(&body));
         }
+        Effect::Lost if answered => bytes.clear(),
         Effect::Twice if answered => bytes.extend_from_within(..),
         Effect::WrongCorrelationId if answered => bytes[5] ^= 1,
         Effect::SizePrefix(size) if answered => bytes[..4].copy_from_slice(&size.to_be_bytes()),

@@ -68,7 +68,10 @@ impl Partition {
     /// Loses up to so many of the newest records, none that all replicas have.
     pub(crate) fn lose(&mut self, records: i64, rules: &Rules, now_ms: i64) {
         let from = self.log.end().saturating_sub(records);
-        self.truncate(from.max(self.replicated), rules, now_ms);
+        let from = from.max(self.replicated);
+        if from < self.log.end() {
+            self.truncate(from, rules, now_ms);
+        }
     }
 
     /// Every election raises the epoch. A leader that is no replica yet becomes one.

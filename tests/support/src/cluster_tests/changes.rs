@@ -7,7 +7,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::{Change, ClusterConfig, ConnState, Fault, LeaderHints, Moment, On, TopicConfig};
+use crate::{
+    Change, ClusterConfig, ConnState, Effect, Fault, LeaderHints, Moment, On, TopicConfig,
+};
 
 use super::{Client, NOW, TestBatch, to_partition};
 
@@ -144,6 +146,18 @@ fn crash_without_another_replica_loses_nothing() {
 }
 
 #[test]
+fn crash_that_loses_nothing_leaves_what_is_known_of_producers() {
+    let mut client = Client::new(ClusterConfig::brokers(2).topic(T, 1));
+    client.produce(TestBatch::sequenced(0, 0, 1).encode());
+    apply(&mut client, Change::DeleteRecords(T.to_owned(), 0, 1));
+    apply(&mut client, Change::CrashBroker { node: 1, lose: 9 });
+    at_node(&mut client, 2);
+    let repeated = client.produce(TestBatch::sequenced(0, 0, 1).encode());
+    assert_eq!((repeated.error_code, repeated.base_offset), (0, 0));
+    assert_eq!(client.cluster.end_offset(T, 0), 1);
+}
+
+#[test]
 fn isr_shrunk_refuses_acks_all_before_or_after_the_append() {
     let topic = TopicConfig::new(T, 1).min_insync_replicas(2);
     let mut client = Client::new(ClusterConfig::brokers(3).topic_with(topic));
@@ -273,6 +287,13 @@ fn healed_connections_answer_what_waits_and_silent_ones_end() {
         assert_eq!(client.cluster.next_event(), None);
     }
     let mut client = Client::simple();
+    let overtaken = Fault::new(On::produce(), Effect::Overtaken);
+    client.cluster.fault(overtaken);
+    client.send(9, &to_partition(0, batch()));
+    assert!(client.take().0.is_empty());
+    apply(&mut client, Change::HealEverything);
+    assert_eq!(client.cluster.with_output().count(), 1);
+    client.answer::<ProduceRequest>(9);
     client.cluster.fault(Fault::swallow(On::produce()));
     client.send(9, &to_partition(0, batch()));
     apply(&mut client, Change::HealEverything);

@@ -56,6 +56,28 @@ fn answer_twice_is_two_whole_answers() {
 }
 
 #[test]
+fn answer_lost_or_overtaken_leaves_the_others() {
+    for (effect, ids) in [
+        (Effect::Lost, vec![2, 3]),
+        (Effect::Overtaken, vec![2, 1, 3]),
+    ] {
+        let mut client = client();
+        client.cluster.fault(Fault::new(On::any(), effect));
+        for _ in 0..3 {
+            client.send(9, &request());
+        }
+        let (bytes, state) = client.take();
+        let whole = right().len();
+        let seen: Vec<i32> = bytes
+            .chunks(whole)
+            .map(|answer| read_response_head(&answer[4..]).unwrap())
+            .collect();
+        assert_eq!((seen, state), (ids, ConnState::Open));
+        assert_eq!(client.cluster.end_offset("t", 0), 3);
+    }
+}
+
+#[test]
 fn answer_nobody_asked_for_comes_before_the_right_one() {
     let bytes = produce_answer(Effect::Unasked);
     let (first, second) = bytes.split_at(bytes.len() / 2);
