@@ -202,7 +202,7 @@ impl<'s> Simulation<'s> {
             world.now()
         };
         let probes = match &self.producer {
-            Some(producer) if !self.is_over => {
+            Some(producer) if !self.is_over && !producer.is_closed() => {
                 Probes::begin(self.scenario, producer.clone(), self.ledger.clone(), began)
             }
             _ => return,
