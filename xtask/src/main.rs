@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod interleave;
 mod run;
 
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ cargo xtask COMMAND
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
+  interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
+          threads in every order (loom) and in N orders (shuttle) over the locks of the library
   help    this text
 ";
 
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         "lint" => ci::lint(),
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
+        "interleave" => interleave::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
