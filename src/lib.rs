@@ -65,6 +65,9 @@ mod backoff;
 mod client;
 mod cluster;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod network;
 mod producer;
 mod protocol;

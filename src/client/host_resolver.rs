@@ -69,7 +69,7 @@ pub(crate) struct HostResolver {
 #[derive(Debug)]
 enum Inner {
     Thread(ResolverThread),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Scripted(scripted::Script),
 }
 
@@ -114,7 +114,7 @@ impl HostResolver {
                 Ok(()) => Lookup::Pending(ticket),
                 Err(error) => Lookup::Done(Err(error)),
             },
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Inner::Scripted(script) => {
                 script.ask(question);
                 Lookup::Pending(ticket)
@@ -126,7 +126,7 @@ impl HostResolver {
     pub(super) fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
         match &mut self.inner {
             Inner::Thread(thread) => thread.next_answer(),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Inner::Scripted(script) => script.next_answer(),
         }
     }
@@ -136,7 +136,7 @@ impl HostResolver {
     pub(super) fn give_up(&mut self, ticket: LookupTicket) {
         match &mut self.inner {
             Inner::Thread(thread) => thread.give_up(ticket),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Inner::Scripted(_) => {}
         }
     }
@@ -255,18 +255,21 @@ const MAX_LOOKUPS: usize = 1024;
 const MAX_THREADS: usize = 4;
 
 /// The arm for tests: answers come from a table, at once or when told.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) mod scripted {
     use std::collections::BTreeMap;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, PoisonError};
 
-    use super::*;
+    use super::{
+        Addresses, Arc, HostResolver, Inner, IpAddr, LookupTicket, Question, SocketAddr, VecDeque,
+        io,
+    };
 
     /// What the test holds; both sides share it.
-    pub(in crate::client) type Script = Arc<Mutex<Answers>>;
+    pub(crate) type Script = Arc<Mutex<Answers>>;
 
     #[derive(Debug, Default)]
-    pub(in crate::client) struct Answers {
+    pub(crate) struct Answers {
         /// Answers of a host, the next first; the last one stays.
         pub(in crate::client) hosts: BTreeMap<String, VecDeque<Vec<IpAddr>>>,
         /// While true, questions wait.
@@ -276,7 +279,7 @@ pub(super) mod scripted {
     }
 
     impl HostResolver {
-        pub(in crate::client) fn scripted() -> (Self, Script) {
+        pub(crate) fn scripted() -> (Self, Script) {
             let script = Script::default();
             (Self::with(Inner::Scripted(Arc::clone(&script))), script)
         }
@@ -289,14 +292,14 @@ pub(super) mod scripted {
 
     impl Scripted for Script {
         fn ask(&self, question: Question) {
-            let mut answers = self.lock().unwrap();
+            let mut answers = self.lock().unwrap_or_else(PoisonError::into_inner);
             answers.asked.push(question.host.to_string());
             let Question { ticket, host, port } = question;
             answers.waiting.push_back((ticket, host, port));
         }
 
         fn next_answer(&self) -> Option<(LookupTicket, Addresses)> {
-            let mut answers = self.lock().unwrap();
+            let mut answers = self.lock().unwrap_or_else(PoisonError::into_inner);
             if answers.is_held {
                 return None;
             }
@@ -320,7 +323,7 @@ pub(super) mod scripted {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use self::scripted::Scripted as _;
 
 #[cfg(test)]

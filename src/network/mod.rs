@@ -13,7 +13,9 @@ mod selector;
 mod send;
 mod transport;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::network_receive::NetworkReceive;
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::selectable::Received;
 pub(crate) use self::selectable::{
     ChannelState, Disconnected, NetworkSend, PollOutcome, Selectable, Wakeup,

@@ -44,3 +44,14 @@ pub(crate) mod bench {
         MemoryTicket, RecordAccumulator, RecordToAppend,
     };
 }
+
+/// For the fuzzer alone (`crate::fuzzing`).
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed {
+    pub(crate) use super::accumulator::{
+        AccumulatorConfig, Append, BatchAck, BatchFailure, DrainVerdict, Drained,
+        Drainer, MemoryTicket, ProducerBatch, RecordAccumulator, RecordToAppend,
+    };
+    pub(crate) use super::batch_id::SlotId;
+    pub(crate) use super::config::key_names;
+}

@@ -96,7 +96,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }
@@ -331,7 +331,7 @@ impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut memory = std::mem::take(&mut self.memory);
         // Stale bytes must never be taken for fresh ones: tests poison what is free.
-        if cfg!(test) {
+        if cfg!(any(test, fuzzing)) {
             memory.iter_mut().for_each(|byte| *byte = 0xDD);
         }
         memory.clear();

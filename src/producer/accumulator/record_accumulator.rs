@@ -148,7 +148,7 @@ impl RecordAccumulator {
         self.topics.load().get(name).map(|topic| look(topic))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }
@@ -471,7 +471,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }
