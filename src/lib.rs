@@ -73,6 +73,8 @@ mod producer;
 mod protocol;
 mod random;
 mod record;
+#[cfg(test)]
+mod sim;
 mod sync;
 mod time;
 

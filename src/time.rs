@@ -94,7 +94,7 @@ pub(crate) fn deadline(now: Instant, after: Duration) -> Instant {
 pub(crate) struct MockTime {
     start: Instant,
     elapsed: std::sync::Mutex<Duration>,
-    wall_start_ms: i64,
+    wall_start_ms: std::sync::atomic::AtomicI64,
 }
 
 #[cfg(any(test, fuzzing))]
@@ -107,11 +107,18 @@ impl MockTime {
         Self {
             start: Instant::now(),
             elapsed: std::sync::Mutex::new(Duration::ZERO),
-            wall_start_ms: 1_700_000_000_000,
+            wall_start_ms: std::sync::atomic::AtomicI64::new(1_700_000_000_000),
         }
     }
 
-    fn elapsed(&self) -> Duration {
+    /// When the clock was made.
+    #[cfg(test)]
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Since the clock was made.
+    pub(crate) fn elapsed(&self) -> Duration {
         *self
             .elapsed
             .lock()
@@ -123,7 +130,17 @@ impl MockTime {
     }
 
     pub(crate) fn wall_clock_ms(&self) -> i64 {
-        self.wall_start_ms + i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX)
+        let start = self
+            .wall_start_ms
+            .load(std::sync::atomic::Ordering::Relaxed);
+        start + i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Somebody sets the wall clock; the monotonic one knows nothing of it.
+    #[cfg(test)]
+    pub(crate) fn jump_wall_clock(&self, by_ms: i64) {
+        let order = std::sync::atomic::Ordering::Relaxed;
+        self.wall_start_ms.fetch_add(by_ms, order);
     }
 
     pub(crate) fn advance(&self, by: Duration) {

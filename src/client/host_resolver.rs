@@ -45,10 +45,10 @@ impl Resolver for SystemResolver {
 
 /// Names one lookup; none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LookupTicket(u64);
+pub(crate) struct LookupTicket(u64);
 
 /// What a lookup found, or why nothing.
-pub(super) type Addresses = io::Result<Vec<SocketAddr>>;
+pub(crate) type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// A lookup that was begun.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(crate) struct HostResolver {
 enum Inner {
     Thread(ResolverThread),
     #[cfg(any(test, fuzzing))]
-    Scripted(scripted::Script),
+    Simulated(SharedLookups),
 }
 
 impl HostResolver {
@@ -115,8 +115,8 @@ impl HostResolver {
                 Err(error) => Lookup::Done(Err(error)),
             },
             #[cfg(any(test, fuzzing))]
-            Inner::Scripted(script) => {
-                script.ask(question);
+            Inner::Simulated(lookups) => {
+                simulated::lock(lookups).ask(ticket, &question.host, port);
                 Lookup::Pending(ticket)
             }
         }
@@ -127,7 +127,7 @@ impl HostResolver {
         match &mut self.inner {
             Inner::Thread(thread) => thread.next_answer(),
             #[cfg(any(test, fuzzing))]
-            Inner::Scripted(script) => script.next_answer(),
+            Inner::Simulated(lookups) => simulated::lock(lookups).next_answer(),
         }
     }
 
@@ -136,8 +136,9 @@ impl HostResolver {
     pub(super) fn give_up(&mut self, ticket: LookupTicket) {
         match &mut self.inner {
             Inner::Thread(thread) => thread.give_up(ticket),
+            // A late answer finds nobody who waits for it.
             #[cfg(any(test, fuzzing))]
-            Inner::Scripted(_) => {}
+            Inner::Simulated(_) => {}
         }
     }
 }
@@ -254,57 +255,82 @@ impl ResolverThread {
 const MAX_LOOKUPS: usize = 1024;
 const MAX_THREADS: usize = 4;
 
-/// The arm for tests: answers come from a table, at once or when told.
+/// The arm for tests: names are looked up by whoever simulates, in the time that is simulated.
 #[cfg(any(test, fuzzing))]
+pub(crate) mod simulated {
+    use std::fmt::Debug;
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    use super::{Addresses, HostResolver, Inner, LookupTicket};
+
+    /// What stands in for the resolver's thread.
+    pub(crate) trait Lookups: Debug + Send {
+        /// A question; its answer, if there ever is one, comes by `next_answer`.
+        fn ask(&mut self, ticket: LookupTicket, host: &str, port: u16);
+
+        /// The next answer that is there.
+        fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)>;
+    }
+
+    /// Held by the resolver and by who simulates.
+    pub(crate) type SharedLookups = Arc<Mutex<dyn Lookups>>;
+
+    impl HostResolver {
+        pub(crate) fn simulated(lookups: SharedLookups) -> Self {
+            Self::with(Inner::Simulated(lookups))
+        }
+    }
+
+    pub(super) fn lock(lookups: &SharedLookups) -> MutexGuard<'_, dyn Lookups + 'static> {
+        lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+use self::simulated::SharedLookups;
+
+/// Answers from a table, at once or when told.
+#[cfg(test)]
 pub(super) mod scripted {
     use std::collections::BTreeMap;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
-    use super::{
-        Addresses, Arc, HostResolver, Inner, IpAddr, LookupTicket, Question, SocketAddr, VecDeque,
-        io,
-    };
+    use super::simulated::Lookups;
+    use super::*;
 
     /// What the test holds; both sides share it.
-    pub(crate) type Script = Arc<Mutex<Answers>>;
+    pub(in crate::client) type Script = Arc<Mutex<Answers>>;
 
     #[derive(Debug, Default)]
-    pub(crate) struct Answers {
+    pub(in crate::client) struct Answers {
         /// Answers of a host, the next first; the last one stays.
         pub(in crate::client) hosts: BTreeMap<String, VecDeque<Vec<IpAddr>>>,
         /// While true, questions wait.
         pub(in crate::client) is_held: bool,
         pub(in crate::client) asked: Vec<String>,
-        waiting: VecDeque<(LookupTicket, Arc<str>, u16)>,
+        waiting: VecDeque<(LookupTicket, String, u16)>,
     }
 
     impl HostResolver {
-        pub(crate) fn scripted() -> (Self, Script) {
+        pub(in crate::client) fn scripted() -> (Self, Script) {
             let script = Script::default();
-            (Self::with(Inner::Scripted(Arc::clone(&script))), script)
+            let lookups: SharedLookups = script.clone();
+            (Self::simulated(lookups), script)
         }
     }
 
-    pub(super) trait Scripted {
-        fn ask(&self, question: Question);
-        fn next_answer(&self) -> Option<(LookupTicket, Addresses)>;
-    }
-
-    impl Scripted for Script {
-        fn ask(&self, question: Question) {
-            let mut answers = self.lock().unwrap_or_else(PoisonError::into_inner);
-            answers.asked.push(question.host.to_string());
-            let Question { ticket, host, port } = question;
-            answers.waiting.push_back((ticket, host, port));
+    impl Lookups for Answers {
+        fn ask(&mut self, ticket: LookupTicket, host: &str, port: u16) {
+            self.asked.push(host.to_owned());
+            self.waiting.push_back((ticket, host.to_owned(), port));
         }
 
-        fn next_answer(&self) -> Option<(LookupTicket, Addresses)> {
-            let mut answers = self.lock().unwrap_or_else(PoisonError::into_inner);
-            if answers.is_held {
+        fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
+            if self.is_held {
                 return None;
             }
-            let (ticket, host, port) = answers.waiting.pop_front()?;
-            let found = answers.hosts.get_mut(&*host).and_then(|of_host| {
+            let (ticket, host, port) = self.waiting.pop_front()?;
+            let found = self.hosts.get_mut(&host).and_then(|of_host| {
                 if of_host.len() > 1 {
                     of_host.pop_front()
                 } else {
@@ -322,9 +348,6 @@ pub(super) mod scripted {
         }
     }
 }
-
-#[cfg(any(test, fuzzing))]
-use self::scripted::Scripted as _;
 
 #[cfg(test)]
 #[path = "host_resolver_tests.rs"]

@@ -26,6 +26,10 @@ mod topic_interest;
 pub(crate) use self::bootstrap::parse_bootstrap;
 pub(crate) use self::host_resolver::HostResolver;
 pub use self::host_resolver::Resolver;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::host_resolver::simulated::{Lookups, SharedLookups};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::host_resolver::{Addresses, LookupTicket};
 pub(crate) use self::kafka_client::KafkaClient;
 pub(crate) use self::metadata::{Metadata, MetadataConfig, MetadataTicket, TopicAwait};
 pub(crate) use self::metadata_updater::MetadataRecovery;

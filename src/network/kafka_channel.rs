@@ -13,10 +13,11 @@ use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use mio::{Registry, Token};
+use mio::Token;
 
 use super::interest_ops::InterestOps;
 use super::network_receive::NetworkReceive;
+use super::poller::{Readiness, Registrar};
 use super::selectable::{ChannelState, Disconnected, NetworkSend};
 use super::send::{Send, Written};
 use super::transport::Transport;
@@ -121,11 +122,10 @@ impl KafkaChannel {
     }
 
     /// Remembers what the operating system told.
-    pub(super) fn on_event(&mut self, event: &mio::event::Event) {
-        let has_ended = event.is_error() || event.is_read_closed() || event.is_write_closed();
-        self.readable |= event.is_readable() || has_ended;
-        self.writable |= event.is_writable() || has_ended;
-        self.read_closed |= has_ended;
+    pub(super) fn on_event(&mut self, event: Readiness) {
+        self.readable |= event.is_readable || event.has_ended;
+        self.writable |= event.is_writable || event.has_ended;
+        self.read_closed |= event.has_ended;
     }
 
     /// Takes the one send a channel may have in progress; a second one is an error of the caller
@@ -262,7 +262,7 @@ impl KafkaChannel {
     /// WRITE only while the socket is known to be full.
     pub(super) fn sync_registration(
         &mut self,
-        registry: &Registry,
+        registrar: Registrar<'_>,
         token: Token,
     ) -> io::Result<()> {
         // A send that is left over on a connected channel was tried: the socket is full.
@@ -273,8 +273,8 @@ impl KafkaChannel {
         };
         match self.registered {
             Some(registered) if registered == wanted => return Ok(()),
-            Some(_) => self.transport.reregister(registry, token, wanted)?,
-            None => self.transport.register(registry, token, wanted)?,
+            Some(_) => self.transport.reregister(registrar, token, wanted)?,
+            None => self.transport.register(registrar, token, wanted)?,
         }
         self.registered = Some(wanted);
         Ok(())
@@ -300,10 +300,10 @@ impl KafkaChannel {
     }
 
     /// Closes the socket.
-    pub(super) fn close(mut self, registry: &Registry) -> Disconnected {
+    pub(super) fn close(mut self, registrar: Registrar<'_>) -> Disconnected {
         if self.registered.is_some() {
             // A failure changes nothing: the socket is closed next.
-            let _ = self.transport.deregister(registry);
+            let _ = self.transport.deregister(registrar);
         }
         let failure = self.failure.unwrap_or(Failure {
             state: ChannelState::Connected,

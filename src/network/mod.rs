@@ -8,9 +8,12 @@ mod idle;
 mod interest_ops;
 mod kafka_channel;
 mod network_receive;
+mod poller;
 mod selectable;
 mod selector;
 mod send;
+#[cfg(any(test, fuzzing))]
+mod simulated;
 mod transport;
 
 #[cfg(any(test, fuzzing))]
@@ -22,3 +25,5 @@ pub(crate) use self::selectable::{
 };
 pub(crate) use self::selector::{Selector, SelectorConfig};
 pub(crate) use self::send::Send;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::simulated::{SharedWire, Wire, WireEvent, WireId, WireInterest};

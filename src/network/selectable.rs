@@ -177,6 +177,12 @@ impl Wakeup {
         self.0.state.load(Ordering::Acquire) == SLEEPING
     }
 
+    /// Whether somebody called since the poller ran last: for pollers that have no waker.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_called(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == NOTIFIED
+    }
+
     /// How many times the operating system was asked to wake the poller.
     #[cfg(test)]
     pub(crate) fn writes(&self) -> u64 {

@@ -11,15 +11,18 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::Token;
 
 use super::channels::{Channels, index_of};
 use super::idle::IdleExpiry;
 use super::kafka_channel::{CompletedSend, FrameLimits, KafkaChannel};
+use super::poller::Poller;
 use super::selectable::{
     ChannelState, Disconnected, NetworkSend, PollOutcome, Received, Selectable, Wakeup,
 };
-use super::transport::Transport;
+#[cfg(any(test, fuzzing))]
+use super::simulated::SharedWire;
+use super::transport::{SocketBuffers, Transport};
 use crate::cluster::NodeId;
 
 /// What a [`Selector`] needs to know; the defaults are Kafka's.
@@ -53,8 +56,7 @@ impl Default for SelectorConfig {
 #[derive(Debug)]
 pub(crate) struct Selector {
     config: SelectorConfig,
-    poll: Poll,
-    events: Events,
+    poller: Poller,
     wakeup: Wakeup,
     channels: Channels,
     idle: IdleExpiry,
@@ -73,12 +75,21 @@ impl Selector {
     /// # Errors
     /// If the operating system gives no selector, or no way to wake it.
     pub(crate) fn new(config: SelectorConfig) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), WAKER)?;
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(EVENTS_PER_POLL),
-            wakeup: Wakeup::new(Some(waker)),
+        let (poller, wakeup) = Poller::system()?;
+        Ok(Self::over(poller, wakeup, config))
+    }
+
+    /// Over a network that a test makes up.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn simulated(config: SelectorConfig, wire: SharedWire) -> Self {
+        let (poller, wakeup) = Poller::simulated(wire);
+        Self::over(poller, wakeup, config)
+    }
+
+    fn over(poller: Poller, wakeup: Wakeup, config: SelectorConfig) -> Self {
+        Self {
+            poller,
+            wakeup,
             channels: Channels::default(),
             idle: IdleExpiry::new(config.connections_max_idle),
             to_visit: Vec::new(),
@@ -87,7 +98,7 @@ impl Selector {
             unreachable: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             config,
-        })
+        }
     }
 
     /// Reports what is known already; true if the poll must not wait.
@@ -101,36 +112,22 @@ impl Selector {
         known
     }
 
-    /// Waits for events; a timeout below a millisecond is rounded up by mio, so none can spin.
-    fn select(&mut self, timeout: Duration) -> io::Result<()> {
-        // Only a poller that will really sleep has to be woken by a system call.
-        let sleeps = !timeout.is_zero() && self.wakeup.begin_sleep();
-        let timeout = if sleeps { timeout } else { Duration::ZERO };
-        #[cfg(test)]
-        super::transport::calls::count(|calls| calls.selects += 1);
-        let result = self.poll.poll(&mut self.events, Some(timeout));
-        self.wakeup.end_sleep();
-        match result {
-            // To go on waiting would take a clock, to know for how long. The caller has one.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {
-                self.events.clear();
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
     fn take_events(&mut self) {
-        for event in &self.events {
-            let token = event.token();
+        let Self {
+            poller,
+            channels,
+            idle,
+            to_visit,
+            ..
+        } = self;
+        poller.for_each_event(|event| {
             // The waker's own token names no channel.
-            let Some(channel) = self.channels.get_mut(token) else {
-                continue;
-            };
-            channel.on_event(event);
-            self.idle.used(index_of(token));
-            enqueue(&mut self.to_visit, token, channel);
-        }
+            if let Some(channel) = channels.get_mut(event.token) {
+                channel.on_event(event);
+                idle.used(index_of(event.token));
+                enqueue(to_visit, event.token, channel);
+            }
+        });
     }
 
     fn visit_all(&mut self, out: &mut PollOutcome) {
@@ -183,7 +180,7 @@ impl Selector {
             return;
         };
         if !channel.has_failed() {
-            if let Err(error) = channel.sync_registration(self.poll.registry(), token) {
+            if let Err(error) = channel.sync_registration(self.poller.registrar(), token) {
                 channel.fail_with(&error);
             }
         }
@@ -194,7 +191,7 @@ impl Selector {
 
     fn end(&mut self, token: Token, out: &mut PollOutcome) {
         if let Some(channel) = self.remove(token) {
-            let disconnected = channel.close(self.poll.registry());
+            let disconnected = channel.close(self.poller.registrar());
             log::debug!("node {}: {}", disconnected.node, disconnected.reason);
             // Connected and lost in one poll is lost; the caller need not sort it out.
             out.connected.retain(|node| *node != disconnected.node);
@@ -212,7 +209,7 @@ impl Selector {
     ) -> io::Result<()> {
         let mut channel = KafkaChannel::new(node, address, transport, at_once);
         let token = self.channels.vacant_token();
-        channel.sync_registration(self.poll.registry(), token)?;
+        channel.sync_registration(self.poller.registrar(), token)?;
         if at_once {
             enqueue(&mut self.to_visit, token, &mut channel);
         }
@@ -267,11 +264,11 @@ impl Selectable for Selector {
                 format!("node {node} has a connection, or one whose end is not reported yet"),
             ));
         }
-        let connecting = Transport::connect(
-            address,
-            self.config.send_buffer_bytes,
-            self.config.receive_buffer_bytes,
-        )?;
+        let buffers = SocketBuffers {
+            send_bytes: self.config.send_buffer_bytes,
+            receive_bytes: self.config.receive_buffer_bytes,
+        };
+        let connecting = self.poller.connect(address, buffers)?;
         self.adopt(node, address, connecting, now)
     }
 
@@ -313,7 +310,7 @@ impl Selectable for Selector {
         } else {
             self.idle.limit(timeout, now)
         };
-        self.select(timeout)?;
+        self.poller.select(timeout, &self.wakeup)?;
         self.take_events();
         self.visit_all(out);
         self.close_expired(now, out);
@@ -325,7 +322,7 @@ impl Selectable for Selector {
         self.unreachable.retain(|it| it.node != node);
         if let Some(token) = self.channels.token_of(node) {
             if let Some(channel) = self.remove(token) {
-                drop(channel.close(self.poll.registry()));
+                drop(channel.close(self.poller.registrar()));
             }
         }
     }
@@ -350,9 +347,6 @@ fn enqueue(to_visit: &mut Vec<Token>, token: Token, channel: &mut KafkaChannel) 
     }
 }
 
-/// No channel's: its place is beyond any that a slab can have.
-const WAKER: Token = Token(usize::MAX);
-const EVENTS_PER_POLL: usize = 256;
 /// Many small responses, or a good part of a large one, per read.
 const SCRATCH_BYTES: usize = 64 * 1024;
 

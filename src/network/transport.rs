@@ -6,25 +6,34 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::SocketAddr;
 
+use mio::Token;
 use mio::net::TcpStream;
-use mio::{Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::interest_ops::InterestOps;
+use super::poller::Registrar;
+#[cfg(any(test, fuzzing))]
+use super::simulated::{self, SharedWire, WireInterest, WireStream};
 
 /// A non-blocking stream of bytes.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(TcpStream),
+    /// A connection of a simulated network.
+    #[cfg(any(test, fuzzing))]
+    Simulated(WireStream),
+}
+
+/// `send.buffer.bytes` and `receive.buffer.bytes`; negative means as the operating system has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SocketBuffers {
+    pub(super) send_bytes: i32,
+    pub(super) receive_bytes: i32,
 }
 
 impl Transport {
     /// Begins to connect. True: it is connected already.
-    pub(super) fn connect(
-        address: SocketAddr,
-        send_buffer_bytes: i32,
-        receive_buffer_bytes: i32,
-    ) -> io::Result<(Self, bool)> {
+    pub(super) fn connect(address: SocketAddr, buffers: SocketBuffers) -> io::Result<(Self, bool)> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -33,11 +42,10 @@ impl Transport {
         socket.set_nonblocking(true)?;
         socket.set_keepalive(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Negative means: as the operating system has it.
-        if let Ok(bytes) = usize::try_from(send_buffer_bytes) {
+        if let Ok(bytes) = usize::try_from(buffers.send_bytes) {
             socket.set_send_buffer_size(bytes)?;
         }
-        if let Ok(bytes) = usize::try_from(receive_buffer_bytes) {
+        if let Ok(bytes) = usize::try_from(buffers.receive_bytes) {
             socket.set_recv_buffer_size(bytes)?;
         }
         let at_once = match socket.connect(&address.into()) {
@@ -49,9 +57,22 @@ impl Transport {
         Ok((Self::Plain(stream), at_once))
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn simulated(wire: &SharedWire, address: SocketAddr) -> io::Result<(Self, bool)> {
+        let (id, at_once) = simulated::lock(wire).connect(address)?;
+        let wire = SharedWire::clone(wire);
+        Ok((Self::Simulated(WireStream { wire, id }), at_once))
+    }
+
     /// After an event on a connecting socket: whether it is connected. False: not yet.
     pub(super) fn finish_connect(&self) -> io::Result<bool> {
-        let Self::Plain(stream) = self;
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            #[cfg(any(test, fuzzing))]
+            Self::Simulated(stream) => {
+                return simulated::lock(&stream.wire).finish_connect(stream.id);
+            }
+        };
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
@@ -66,31 +87,59 @@ impl Transport {
 
     pub(super) fn register(
         &mut self,
-        registry: &Registry,
+        registrar: Registrar<'_>,
         token: Token,
         ops: InterestOps,
     ) -> io::Result<()> {
         #[cfg(test)]
         calls::registration(token, calls::Registration::Register(ops));
-        let Self::Plain(stream) = self;
-        registry.register(stream, token, ops.to_mio())
+        match (self, registrar) {
+            (Self::Plain(stream), Registrar::System(registry)) => {
+                registry.register(stream, token, ops.to_mio())
+            }
+            #[cfg(any(test, fuzzing))]
+            (transport, _) => transport.register_simulated(token, ops),
+        }
     }
 
     pub(super) fn reregister(
         &mut self,
-        registry: &Registry,
+        registrar: Registrar<'_>,
         token: Token,
         ops: InterestOps,
     ) -> io::Result<()> {
         #[cfg(test)]
         calls::registration(token, calls::Registration::Reregister(ops));
-        let Self::Plain(stream) = self;
-        registry.reregister(stream, token, ops.to_mio())
+        match (self, registrar) {
+            (Self::Plain(stream), Registrar::System(registry)) => {
+                registry.reregister(stream, token, ops.to_mio())
+            }
+            #[cfg(any(test, fuzzing))]
+            (transport, _) => transport.register_simulated(token, ops),
+        }
     }
 
-    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        let Self::Plain(stream) = self;
-        registry.deregister(stream)
+    #[cfg(any(test, fuzzing))]
+    fn register_simulated(&self, token: Token, ops: InterestOps) -> io::Result<()> {
+        let Self::Simulated(stream) = self else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        let mio = ops.to_mio();
+        let interest = WireInterest {
+            read: mio.is_readable(),
+            write: mio.is_writable(),
+        };
+        simulated::lock(&stream.wire).register(stream.id, token.0, interest);
+        Ok(())
+    }
+
+    pub(super) fn deregister(&mut self, registrar: Registrar<'_>) -> io::Result<()> {
+        match (self, registrar) {
+            (Self::Plain(stream), Registrar::System(registry)) => registry.deregister(stream),
+            // It is closed next, and tells nothing more.
+            #[cfg(any(test, fuzzing))]
+            (_, _) => Ok(()),
+        }
     }
 
     /// Whether `read` that brought fewer bytes than asked for has emptied the transport, so that
@@ -104,6 +153,8 @@ impl Transport {
                 target_os = "macos",
                 target_os = "freebsd"
             )),
+            #[cfg(any(test, fuzzing))]
+            Self::Simulated(stream) => simulated::lock(&stream.wire).short_read_empties(),
         }
     }
 }
@@ -114,6 +165,8 @@ impl Read for Transport {
         calls::count(|calls| calls.reads += 1);
         match self {
             Self::Plain(stream) => stream.read(into),
+            #[cfg(any(test, fuzzing))]
+            Self::Simulated(stream) => simulated::lock(&stream.wire).read(stream.id, into),
         }
     }
 }
@@ -128,6 +181,8 @@ impl Write for Transport {
         calls::count(|calls| calls.writes += 1);
         match self {
             Self::Plain(stream) => stream.write_vectored(from),
+            #[cfg(any(test, fuzzing))]
+            Self::Simulated(stream) => simulated::lock(&stream.wire).write(stream.id, from),
         }
     }
 

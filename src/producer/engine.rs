@@ -20,7 +20,6 @@ use super::sender::{RequestTag, Sender, SenderConfig};
 use super::shared::{Shared, Stage};
 use crate::client::{
     HostResolver, Metadata, MetadataConfig, MetadataRecovery, NetworkClient, NetworkClientConfig,
-    Resolver,
 };
 use crate::error::{Error, ErrorKind};
 use crate::network::{Selectable, Selector, SelectorConfig};
@@ -45,28 +44,62 @@ pub(super) struct Engine {
     thread_id: Option<ThreadId>,
 }
 
+/// What a producer takes from the world around it; a simulation brings its own.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) client_id: Arc<str>,
+    pub(super) time: Time,
+    pub(super) random: Random,
+    pub(super) selector: Selector,
+    pub(super) resolver: HostResolver,
+}
+
+/// The Sender as production has it.
+pub(super) type ProducerSender = Sender<NetworkClient<Selector, RequestTag>>;
+
 impl Engine {
     /// Puts the rooms together and starts the thread; connects to nobody yet.
     pub(super) fn start(config: &ProducerConfig) -> Result<Self, Error> {
         let settings = config.resolve()?;
         let client_id = client_id(&settings);
-        let mut random = Random::from_entropy();
-        let time = Time::default();
         let selector = Selector::new(selector_config(&settings)).map_err(cannot_start)?;
-        let shared = shared(&settings, &selector, &time, &mut random);
-        let client = network_client(
-            (&settings, config.own_resolver()),
-            &client_id,
-            &shared,
+        let resolver = HostResolver::new(config.own_resolver(), &client_id, selector.wakeup());
+        let surroundings = Surroundings {
+            client_id,
+            time: Time::default(),
+            random: Random::from_entropy(),
             selector,
-            &mut random,
-        );
-        let sender_config = sender_config(&settings, &client_id);
-        let sender = Sender::new(sender_config, Arc::clone(&shared), client, random.split());
-        let mut engine = Self::without_thread(&settings, client_id, shared);
+            resolver,
+        };
+        let (mut engine, sender) = Self::assemble(&settings, surroundings);
         engine.spawn(sender)?;
         log::info!("{}: started with {config:?}", engine.client_id);
         Ok(engine)
+    }
+
+    /// The rooms, put together; nothing runs yet.
+    pub(super) fn assemble(
+        settings: &Settings,
+        surroundings: Surroundings,
+    ) -> (Self, ProducerSender) {
+        let Surroundings {
+            client_id,
+            time,
+            mut random,
+            selector,
+            resolver,
+        } = surroundings;
+        let shared = shared(settings, &selector, &time, &mut random);
+        let client = NetworkClient::new(
+            network_client_config(settings, &client_id, time),
+            Arc::clone(&shared.metadata),
+            selector,
+            resolver,
+            random.split(),
+        );
+        let sender_config = sender_config(settings, &client_id);
+        let sender = Sender::new(sender_config, Arc::clone(&shared), client, random.split());
+        (Self::without_thread(settings, client_id, shared), sender)
     }
 
     /// Everything but the thread.
@@ -89,7 +122,7 @@ impl Engine {
         }
     }
 
-    fn spawn(&mut self, sender: Sender<NetworkClient<Selector, RequestTag>>) -> Result<(), Error> {
+    fn spawn(&mut self, sender: ProducerSender) -> Result<(), Error> {
         let (end, ended) = bounded::<()>(0);
         let name = format!("kafka-producer-network-thread | {}", self.client_id);
         let thread = thread::Builder::new()
@@ -151,7 +184,7 @@ impl Engine {
         self.close_by_force(started)
     }
 
-    fn closed_gracefully(&self) -> Result<(), CloseError> {
+    pub(super) fn closed_gracefully(&self) -> Result<(), CloseError> {
         let undelivered = self.shared.take_undelivered();
         match undelivered.first() {
             None => Ok(()),
@@ -193,12 +226,12 @@ impl Engine {
     }
 
     /// Accepts nothing more, and fails who waits for metadata (B10).
-    fn begin_close(&self) {
+    pub(super) fn begin_close(&self) {
         self.shared.metadata.close();
         self.shared.begin_close();
     }
 
-    fn force(&self) {
+    pub(super) fn force(&self) {
         self.shared.metadata.close();
         self.shared.force_close();
     }
@@ -232,11 +265,8 @@ impl Engine {
 /// The last face is gone: what was accepted still goes out, for at most `delivery.timeout.ms`.
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.thread_id.is_none() {
-            return;
-        }
         self.begin_close();
-        if self.must_not_wait() || thread::panicking() {
+        if self.thread_id.is_none() || self.must_not_wait() || thread::panicking() {
             // The thread goes on by itself until everything has its outcome.
             return;
         }
@@ -257,7 +287,7 @@ impl Drop for Engine {
 }
 
 /// As Java counts them: over all producers of the process.
-fn client_id(settings: &Settings) -> Arc<str> {
+pub(super) fn client_id(settings: &Settings) -> Arc<str> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     if settings.client_id.is_empty() {
         format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)).into()
@@ -271,7 +301,7 @@ fn cannot_start(error: io::Error) -> Error {
     Error::new(ErrorKind::Internal, text).with_source(error)
 }
 
-fn selector_config(settings: &Settings) -> SelectorConfig {
+pub(super) fn selector_config(settings: &Settings) -> SelectorConfig {
     SelectorConfig {
         send_buffer_bytes: settings.send_buffer_bytes,
         receive_buffer_bytes: settings.receive_buffer_bytes,
@@ -312,14 +342,12 @@ fn shared(
     Shared::new(time.clone(), Arc::new(metadata), accumulator, wakeup)
 }
 
-fn network_client(
-    (settings, resolver): (&Settings, Option<Arc<dyn Resolver>>),
+fn network_client_config(
+    settings: &Settings,
     client_id: &Arc<str>,
-    shared: &Shared,
-    selector: Selector,
-    random: &mut Random,
-) -> NetworkClient<Selector, RequestTag> {
-    let config = NetworkClientConfig {
+    time: Time,
+) -> NetworkClientConfig {
+    NetworkClientConfig {
         client_id: Arc::clone(client_id),
         max_in_flight: settings.max_in_flight,
         reconnect_backoff: settings.reconnect_backoff,
@@ -334,11 +362,8 @@ fn network_client(
         } else {
             MetadataRecovery::None
         },
-        time: shared.time.clone(),
-    };
-    let resolver = HostResolver::new(resolver, client_id, shared.wakeup.clone());
-    let metadata = Arc::clone(&shared.metadata);
-    NetworkClient::new(config, metadata, selector, resolver, random.split())
+        time,
+    }
 }
 
 fn sender_config(settings: &Settings, client_id: &Arc<str>) -> SenderConfig {

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::accumulator::MemoryTicket;
@@ -67,10 +67,15 @@ impl KafkaProducer {
     pub fn new(config: ProducerConfig) -> Result<Self, Error> {
         let engine = Engine::start(&config)?;
         drop(config);
-        Ok(Self {
+        Ok(Self::over(engine))
+    }
+
+    /// The first face of an engine.
+    pub(super) fn over(engine: Engine) -> Self {
+        Self {
             engine: Arc::new(engine),
             serializers: Arc::new((BytesSerializer, BytesSerializer)),
-        })
+        }
     }
 }
 
@@ -267,7 +272,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn wait<K, V, M, N>(
         &self,
         draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-        mut step: Step,
+        step: Step,
     ) -> Result<SendHandle, Error>
     where
         K: Field<KS, M>,
@@ -285,34 +290,13 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         }
         let engine = &*self.engine;
         let time = &engine.shared.time;
-        let target = target(draft.record);
         let mut pending = PendingSend::new(time.now(), engine.max_block);
         let parker = Parker::new();
         let waker = parker.waker();
         loop {
-            let now = time.now();
-            let known = match step {
-                Step::NeedsTopic => match pending.poll_topic(engine, target, &waker, now) {
-                    TopicStep::Known => true,
-                    TopicStep::Pending => false,
-                    TopicStep::Failed(error) => return Err(error),
-                },
-                Step::NeedsMemory(_) | Step::Accepted(_) | Step::Failed(_) => true,
-            };
-            if known {
-                step = draft.step(engine, &mut pending.memory, Some(&waker));
-            }
-            match step {
-                Step::Accepted(handle) => return Ok(handle),
-                Step::Failed(error) => return Err(error),
-                Step::NeedsTopic | Step::NeedsMemory(_) if now >= pending.until => {
-                    return Err(pending.timed_out(engine, &step, target, now));
-                }
-                // The topic was forgotten in the moment that it became known: nobody would wake us.
-                Step::NeedsTopic if known => {}
-                Step::NeedsTopic | Step::NeedsMemory(_) => {
-                    parker.park_until(time, Some(pending.until));
-                }
+            match draft.poll_bounded(engine, &mut pending, &waker, time.now()) {
+                Poll::Ready(outcome) => return outcome,
+                Poll::Pending => parker.park_until(time, Some(pending.until)),
             }
         }
     }
@@ -330,7 +314,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     {
         let engine = &*self.engine;
         let now = engine.shared.time.now();
-        let target = target(draft.record);
+        let target = draft.target();
         let mut pending = PendingSend::new(now, Duration::ZERO);
         if let Step::NeedsTopic = step {
             match pending.poll_topic(engine, target, Waker::noop(), now) {
@@ -458,11 +442,6 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     pub fn client_id(&self) -> &str {
         &self.engine.client_id
     }
-}
-
-/// What has to be known before the record can go.
-fn target<'r, K, V>(record: &'r ProducerRecord<'_, K, V>) -> (&'r str, Option<i32>) {
-    (record.topic.as_str(), record.partition)
 }
 
 impl<KS, VS> Clone for KafkaProducer<KS, VS> {

@@ -19,6 +19,8 @@ mod send_when_ready;
 mod sender;
 mod serializer;
 mod shared;
+#[cfg(test)]
+mod simulated;
 mod transaction;
 
 pub use self::callback::{Callback, DeliveryCallback};
@@ -35,6 +37,11 @@ pub use self::serializer::{
     Always, BytesSerializer, Direct, Field, Nullable, Output, SerializeContext, SerializeError,
     Serializer,
 };
+
+#[cfg(test)]
+pub(crate) use self::accumulator::FlushTicket;
+#[cfg(test)]
+pub(crate) use self::simulated::{Afterwards, BlockedSend, SenderThread, SimulatedSurroundings};
 
 /// For the benches alone (`crate::__internals`).
 #[cfg(feature = "__internals")]

@@ -12,7 +12,7 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::ProducerRecord;
@@ -92,6 +92,65 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
             append(engine, topic, (&facts, bytes, callback), memory, waker)
         });
         stepped.unwrap_or(Step::NeedsTopic)
+    }
+
+    /// Goes on after something it may have waited for; pending, the waker stands where that comes from.
+    pub(super) fn poll<M, N>(
+        &mut self,
+        engine: &Engine,
+        pending: &mut PendingSend,
+        waker: &Waker,
+        now: Instant,
+    ) -> Poll<Result<SendHandle, Error>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        loop {
+            let step = self.step(engine, &mut pending.memory, Some(waker));
+            match step {
+                Step::Accepted(handle) => return Poll::Ready(Ok(handle)),
+                Step::Failed(error) => return Poll::Ready(Err(error)),
+                Step::NeedsMemory(_) => {
+                    pending.waits_for = step;
+                    return Poll::Pending;
+                }
+                Step::NeedsTopic => {
+                    pending.waits_for = step;
+                    match pending.poll_topic(engine, self.target(), waker, now) {
+                        // It may be forgotten in this very moment, so the next step decides.
+                        TopicStep::Known => {}
+                        TopicStep::Pending => return Poll::Pending,
+                        TopicStep::Failed(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// As `poll`, and an error once `max.block.ms` is over.
+    pub(super) fn poll_bounded<M, N>(
+        &mut self,
+        engine: &Engine,
+        pending: &mut PendingSend,
+        waker: &Waker,
+        now: Instant,
+    ) -> Poll<Result<SendHandle, Error>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        let outcome = self.poll(engine, pending, waker, now);
+        if outcome.is_pending() && now >= pending.until {
+            let error = pending.timed_out(engine, &pending.waits_for, self.target(), now);
+            return Poll::Ready(Err(error));
+        }
+        outcome
+    }
+
+    /// What has to be known before the record can go.
+    pub(super) fn target(&self) -> (&'r str, Option<i32>) {
+        (self.record.topic.as_str(), self.record.partition)
     }
 }
 
@@ -239,6 +298,8 @@ pub(super) struct PendingSend {
     pub(super) until: Instant,
     metadata: MetadataTicket,
     pub(super) memory: MemoryTicket,
+    /// What it stopped at last.
+    waits_for: Step,
 }
 
 /// How a wait for a topic stands.
@@ -258,6 +319,7 @@ impl PendingSend {
             until: deadline(now, max_block),
             metadata: MetadataTicket::default(),
             memory: MemoryTicket::default(),
+            waits_for: Step::NeedsTopic,
         }
     }
 

@@ -7,8 +7,7 @@
 use std::task::{Poll, Waker};
 
 use super::callback::Callback;
-use super::engine::Engine;
-use super::pending_send::{Draft, PendingSend, Serialized, Step, TopicStep};
+use super::pending_send::{Draft, PendingSend, Serialized};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::Field;
@@ -16,7 +15,7 @@ use super::{KafkaProducer, ProducerRecord};
 use crate::error::Error;
 
 /// What is kept between polls.
-struct Waiting<'t, 'c, K, V> {
+pub(super) struct Waiting<'t, 'c, K, V> {
     /// `None` once the outcome was given.
     record: Option<ProducerRecord<'t, K, V>>,
     callback: Option<Callback<'c>>,
@@ -42,24 +41,62 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         K: Field<KS, M>,
         V: Field<VS, N>,
     {
-        let mut waiting = Waiting {
-            record: Some(record),
-            callback,
-            serialized: None,
-            pending: PendingSend::new(self.engine().shared.time.now(), self.engine().max_block),
-        };
+        let mut waiting = Waiting::new(self, record, callback);
         std::future::poll_fn(move |context| {
-            let outcome = waiting.poll(self, context.waker());
+            let outcome = waiting.step(self, context.waker(), Bound::None);
             outcome.map(|outcome| waiting.finish(outcome))
         })
     }
 }
 
-impl<'t, K, V> Waiting<'t, '_, K, V> {
-    fn poll<KS, VS, M, N>(
+/// Whether `max.block.ms` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    None,
+    #[cfg(test)]
+    MaxBlock,
+}
+
+impl<'t, 'c, K, V> Waiting<'t, 'c, K, V> {
+    pub(super) fn new<KS, VS>(
+        producer: &KafkaProducer<KS, VS>,
+        record: ProducerRecord<'t, K, V>,
+        callback: Option<Callback<'c>>,
+    ) -> Self {
+        let engine = producer.engine();
+        Self {
+            record: Some(record),
+            callback,
+            serialized: None,
+            pending: PendingSend::new(engine.shared.time.now(), engine.max_block),
+        }
+    }
+
+    /// As a blocking `send` goes on, for who simulates one.
+    #[cfg(test)]
+    pub(super) fn poll_bounded<KS, VS, M, N>(
         &mut self,
         producer: &KafkaProducer<KS, VS>,
         waker: &Waker,
+    ) -> Poll<Result<SendHandle, SendError<'t, K, V>>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        let outcome = self.step(producer, waker, Bound::MaxBlock);
+        outcome.map(|outcome| self.finish(outcome))
+    }
+
+    #[cfg(test)]
+    pub(super) fn until(&self) -> std::time::Instant {
+        self.pending.until
+    }
+
+    fn step<KS, VS, M, N>(
+        &mut self,
+        producer: &KafkaProducer<KS, VS>,
+        waker: &Waker,
+        bound: Bound,
     ) -> Poll<Result<SendHandle, Error>>
     where
         K: Field<KS, M>,
@@ -76,7 +113,12 @@ impl<'t, K, V> Waiting<'t, '_, K, V> {
             serialized: self.serialized.take(),
             callback: self.callback.take(),
         };
-        let outcome = poll(&mut draft, engine, &mut self.pending, waker);
+        let now = engine.shared.time.now();
+        let outcome = match bound {
+            Bound::None => draft.poll(engine, &mut self.pending, waker, now),
+            #[cfg(test)]
+            Bound::MaxBlock => draft.poll_bounded(engine, &mut self.pending, waker, now),
+        };
         let Draft {
             serialized,
             callback,
@@ -101,30 +143,10 @@ impl<'t, K, V> Waiting<'t, '_, K, V> {
     }
 }
 
-fn poll<K, V, KS, VS, M, N>(
-    draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-    engine: &Engine,
-    pending: &mut PendingSend,
-    waker: &Waker,
-) -> Poll<Result<SendHandle, Error>>
-where
-    K: Field<KS, M>,
-    V: Field<VS, N>,
-{
-    let target = (draft.record.topic.as_str(), draft.record.partition);
-    loop {
-        match draft.step(engine, &mut pending.memory, Some(waker)) {
-            Step::Accepted(handle) => return Poll::Ready(Ok(handle)),
-            Step::Failed(error) => return Poll::Ready(Err(error)),
-            Step::NeedsMemory(_) => return Poll::Pending,
-            Step::NeedsTopic => {
-                let now = engine.shared.time.now();
-                match pending.poll_topic(engine, target, waker, now) {
-                    TopicStep::Known => {}
-                    TopicStep::Pending => return Poll::Pending,
-                    TopicStep::Failed(error) => return Poll::Ready(Err(error)),
-                }
-            }
-        }
+impl<K, V> std::fmt::Debug for Waiting<'_, '_, K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting")
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
     }
 }

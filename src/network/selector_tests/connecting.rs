@@ -38,7 +38,9 @@ fn connect_sets_the_options_of_its_sockets() {
     let _peer = client.connect(NODE);
     let token = client.selector.channels.token_of(NODE).unwrap();
     let channel = client.selector.channels.get_mut(token).unwrap();
-    let Transport::Plain(stream) = channel.transport();
+    let Transport::Plain(stream) = channel.transport() else {
+        panic!("a real socket");
+    };
     let socket = SockRef::from(stream);
     assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
     // Linux doubles what is asked for.
@@ -171,9 +173,9 @@ fn connect_whose_registration_fails_leaves_nothing_behind() {
     let mut client = Client::new();
     let (mut transport, address, mut peer) = connected_at_once();
     // mio refuses a socket that belongs to another poll (checked in debug builds only).
-    let other = Poll::new().unwrap();
+    let other = mio::Poll::new().unwrap();
     transport
-        .register(other.registry(), Token(0), CONNECT)
+        .register(Registrar::System(other.registry()), Token(0), CONNECT)
         .unwrap();
     if cfg!(debug_assertions) {
         let now = client.time.now();

@@ -12,6 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::super::Send;
 use super::super::interest_ops::InterestOps;
+use super::super::poller::Registrar;
 use super::super::transport::calls::{self, Calls, Registration};
 use super::*;
 use crate::time::Time;

@@ -34,7 +34,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// Whether nothing is left to do; with force, what is left ends now.
-    pub(super) fn is_done(&mut self) -> bool {
+    pub(in crate::producer) fn is_done(&mut self) -> bool {
         match self.shared.stage() {
             Stage::Running => false,
             Stage::Closing => self.in_flight.is_empty() && self.drainer.is_drained_for_good(),

@@ -1,0 +1,171 @@
+//! The whole producer without its thread, for the simulator: who calls `turn` is the Sender thread,
+//! and a call that would block is a state that is polled (docs/DESIGN.md, "Blocking is a state
+//! machine plus a waiter").
+//!
+//! Thread: the one that simulates. Locks: those of what it calls.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::accumulator::FlushTicket;
+use super::callback::Callback;
+use super::close_error::CloseError;
+use super::config::ProducerConfig;
+use super::engine::{Engine, ProducerSender, Surroundings, selector_config};
+use super::send_error::SendError;
+use super::send_handle::SendHandle;
+use super::send_when_ready::Waiting;
+use super::serializer::Field;
+use super::shared::Shared;
+use super::{KafkaProducer, ProducerRecord};
+use crate::client::{HostResolver, SharedLookups};
+use crate::error::Error;
+use crate::network::{Selector, SharedWire};
+use crate::random::Random;
+use crate::time::Time;
+
+/// What a simulated producer lives in.
+#[derive(Debug)]
+pub(crate) struct SimulatedSurroundings {
+    pub(crate) time: Time,
+    pub(crate) random: Random,
+    pub(crate) wire: SharedWire,
+    pub(crate) lookups: SharedLookups,
+}
+
+/// What the Sender thread would do, one turn at a time.
+#[derive(Debug)]
+pub(crate) struct SenderThread {
+    sender: ProducerSender,
+    shared: Arc<Shared>,
+}
+
+/// A `send` in progress, as a blocking caller would be in it.
+#[derive(Debug)]
+pub(crate) struct BlockedSend<K, V>(Waiting<'static, 'static, K, V>);
+
+impl KafkaProducer {
+    /// A producer in a made-up world.
+    pub(crate) fn simulated(
+        config: &ProducerConfig,
+        surroundings: SimulatedSurroundings,
+    ) -> Result<(Self, SenderThread), Error> {
+        let settings = config.resolve()?;
+        let selector = Selector::simulated(selector_config(&settings), surroundings.wire);
+        let client_id = settings.client_id.as_str().into();
+        let (engine, sender) = Engine::assemble(
+            &settings,
+            Surroundings {
+                client_id,
+                time: surroundings.time,
+                random: surroundings.random,
+                selector,
+                resolver: HostResolver::simulated(surroundings.lookups),
+            },
+        );
+        let shared = Arc::clone(&engine.shared);
+        Ok((Self::over(engine), SenderThread { sender, shared }))
+    }
+}
+
+impl<KS, VS> KafkaProducer<KS, VS> {
+    /// The begin of a `send`; nothing happens before the first poll.
+    pub(crate) fn begin_send<K, V>(
+        &self,
+        record: ProducerRecord<'static, K, V>,
+        callback: Option<Callback<'static>>,
+    ) -> BlockedSend<K, V> {
+        BlockedSend(Waiting::new(self, record, callback))
+    }
+
+    /// The begin of a `flush`: done when its `poll` says so.
+    pub(crate) fn begin_flush(&self) -> FlushTicket {
+        self.engine().shared.accumulator.begin_flush()
+    }
+
+    /// The begin of a `close`: nothing more is accepted, and the Sender ends when it is done.
+    pub(crate) fn begin_close(&self) {
+        self.engine().begin_close();
+    }
+
+    /// The timeout of a `close` is over: what has no outcome gets one at the Sender's next turn.
+    pub(crate) fn force_close(&self) {
+        self.engine().force();
+    }
+
+    /// What `close` returns once the Sender has ended.
+    ///
+    /// # Errors
+    /// As `close`.
+    pub(crate) fn end_of_close(&self) -> Result<(), CloseError> {
+        self.engine().closed_gracefully()
+    }
+
+    /// `max.block.ms`
+    pub(crate) fn max_block(&self) -> Duration {
+        self.engine().max_block
+    }
+}
+
+impl<K, V> BlockedSend<K, V> {
+    /// As far as it comes without waiting; an error once `max.block.ms` is over. Pending: the waker
+    /// is called when it may go on, and it is to be polled again at [`BlockedSend::until`] anyway.
+    pub(crate) fn poll<KS, VS, M, N>(
+        &mut self,
+        producer: &KafkaProducer<KS, VS>,
+        waker: &Waker,
+    ) -> Poll<Result<SendHandle, SendError<'static, K, V>>>
+    where
+        K: Field<KS, M>,
+        V: Field<VS, N>,
+    {
+        self.0.poll_bounded(producer, waker)
+    }
+
+    /// When `max.block.ms` is over.
+    pub(crate) fn until(&self) -> std::time::Instant {
+        self.0.until()
+    }
+}
+
+impl SenderThread {
+    /// One turn of the loop; time passes in it as the wire lets it pass.
+    pub(crate) fn turn(&mut self) {
+        let now = self.shared.time.now();
+        self.sender.run_once(now);
+    }
+
+    /// Whether the thread would end now.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.sender.is_done()
+    }
+
+    /// The thread ends: its connections close.
+    pub(crate) fn end(self) -> Afterwards {
+        self.shared.metadata.close();
+        drop(self.sender);
+        Afterwards(self.shared)
+    }
+}
+
+/// What can be looked at when the Sender is gone.
+#[derive(Debug)]
+pub(crate) struct Afterwards(Arc<Shared>);
+
+impl Afterwards {
+    /// Bytes of `buffer.memory` that nobody has.
+    pub(crate) fn available_memory(&self) -> usize {
+        self.0.accumulator.available_memory()
+    }
+
+    /// Batches without an end.
+    pub(crate) fn incomplete_batches(&self) -> usize {
+        self.0.accumulator.incomplete_batches()
+    }
+
+    /// Times that a broker was found to lack what it had acknowledged.
+    pub(crate) fn data_losses(&self) -> u64 {
+        self.0.data_losses()
+    }
+}

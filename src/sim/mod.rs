@@ -1,0 +1,25 @@
+//! The whole producer in a deterministic simulation: the real accumulator, Sender, `NetworkClient`,
+//! `Selector` and codec on a simulated clock, over a simulated network of bytes, against the strict
+//! cluster of `tests/support`. One thread, one seed; docs/TESTING.md, "The simulator", is the guide.
+//!
+//! Thread: one per run. Locks: the world's, held while time passes; the ledger's, a leaf.
+//! ```text
+//! Scenario::draw(seed) -> run(&Scenario) -> Report { violations, hash, counts }
+//!                           |
+//!      loop: SenderThread::turn -> Selector::poll -> World::select: time passes, and in it
+//!            faults begin and end, bytes arrive, brokers answer, applications call
+//! ```
+
+mod application;
+mod faults;
+mod ledger;
+mod names;
+mod network;
+mod oracle;
+mod payload;
+mod run;
+mod scenario;
+mod streams;
+mod trace;
+mod wire;
+mod world;

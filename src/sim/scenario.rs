@@ -1,0 +1,121 @@
+//! One run, as plain data: everything that is drawn from a seed, and all that a shrinker can take away.
+//!
+//! Thread: any. Locks: none. Invariant: the same scenario runs the same way; each part carries its
+//! own seed, so that taking one away changes nothing in the draws of the others.
+
+use std::time::Duration;
+
+use super::faults::FaultPlan;
+
+/// Everything about one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) config: ConfigPlan,
+    pub(crate) cluster: ClusterPlan,
+    pub(crate) threads: Vec<ThreadPlan>,
+    pub(crate) faults: Vec<FaultPlan>,
+    /// So long the safety phase lasts at most: then everything heals, and the liveness phase begins.
+    pub(crate) safety: Duration,
+    /// How it ends.
+    pub(crate) ending: Ending,
+}
+
+/// The producer's configuration; what is not here has its default.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigPlan {
+    /// 0, 1 or -1.
+    pub(crate) acks: i16,
+    pub(crate) idempotence: bool,
+    pub(crate) max_in_flight: u32,
+    pub(crate) linger_ms: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) buffer_memory: usize,
+    pub(crate) max_request_size: usize,
+    pub(crate) delivery_timeout_ms: u64,
+    pub(crate) request_timeout_ms: u64,
+    pub(crate) max_block_ms: u64,
+    pub(crate) retries: u32,
+    pub(crate) retry_backoff_ms: (u64, u64),
+    pub(crate) reconnect_backoff_ms: (u64, u64),
+    pub(crate) setup_timeout_ms: (u64, u64),
+    pub(crate) max_idle_ms: Option<u64>,
+    pub(crate) metadata_max_age_ms: u64,
+    pub(crate) metadata_max_idle_ms: u64,
+    pub(crate) rebootstrap_trigger_ms: Option<u64>,
+    pub(crate) ignore_keys: bool,
+    /// Where the sequences of each partition begin, for runs near their wrap.
+    pub(crate) first_sequence: i32,
+    /// How many of the brokers `bootstrap.servers` names.
+    pub(crate) bootstrap_servers: usize,
+    /// Whether it names them by host name (then the simulated DNS is asked).
+    pub(crate) bootstrap_by_name: bool,
+}
+
+/// The brokers and their topics.
+#[derive(Debug, Clone)]
+pub(crate) struct ClusterPlan {
+    pub(crate) seed: u64,
+    pub(crate) brokers: i32,
+    pub(crate) topics: Vec<TopicPlan>,
+    /// Index into the version profiles that are simulated, the newest first.
+    pub(crate) versions: usize,
+    pub(crate) producer_window: usize,
+    /// Milliseconds without use after which a broker forgets a producer.
+    pub(crate) forgets_after_ms: Option<u64>,
+    pub(crate) refuses_unknown_first_sequence: bool,
+    pub(crate) first_epoch: i16,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TopicPlan {
+    pub(crate) name: String,
+    pub(crate) partitions: i32,
+    pub(crate) log_append_time: bool,
+    pub(crate) min_insync_replicas: usize,
+    pub(crate) max_message_bytes: usize,
+}
+
+/// One application thread: what it does is drawn, call by call, from its seed.
+#[derive(Debug, Clone)]
+pub(crate) struct ThreadPlan {
+    pub(crate) seed: u64,
+    /// How many calls it makes; a shorter run is a prefix of a longer one.
+    pub(crate) calls: u32,
+    /// Between two calls, on average, in microseconds.
+    pub(crate) pause_us: u64,
+    /// Largest value in the ordinary case; sizes are log-uniform below it.
+    pub(crate) largest_value: usize,
+    /// Additional records of up to 1 MB.
+    pub(crate) huge_records: u32,
+    /// Weights of the calls, see `application.rs`.
+    pub(crate) habits: Habits,
+}
+
+/// How often, per mille of a thread's calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Habits {
+    pub(crate) keyed: u32,
+    pub(crate) explicit_partition: u32,
+    pub(crate) explicit_timestamp: u32,
+    pub(crate) headers: u32,
+    pub(crate) callback: u32,
+    pub(crate) try_send: u32,
+    pub(crate) flush: u32,
+    pub(crate) wait_for_handle: u32,
+    pub(crate) drop_handle: u32,
+    pub(crate) null_value: u32,
+    pub(crate) bad_record: u32,
+    pub(crate) partitions_for: u32,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything heals, probes are sent, then `close` with a long timeout.
+    Close,
+    /// `close(timeout)` in the middle of the safety phase.
+    CloseEarly { at: Duration, timeout: Duration },
+    /// The last clone is dropped in the middle of the safety phase.
+    Drop { at: Duration },
+}

@@ -1,0 +1,159 @@
+//! The world as the client's sockets see it.
+//!
+//! Thread: the one that simulates. Locks: the world's, by the caller.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::faults::Direction;
+use super::network::{Arrival, LinkState};
+use super::world::World;
+use crate::client::{Addresses, LookupTicket, Lookups};
+use crate::network::{Wakeup, Wire, WireEvent, WireId, WireInterest};
+
+impl Wire for World {
+    fn connect(&mut self, address: SocketAddr) -> io::Result<(WireId, bool)> {
+        let now = self.now();
+        // Nobody listens there: node 0 is nobody, and refuses.
+        let node = self.network.listeners.get(&address).copied().unwrap_or(0);
+        let id = self.begin_connect(node)?;
+        self.trace.note(
+            now,
+            format_args!("-"),
+            format_args!("connects to {address} as {id:?}"),
+        );
+        Ok((id, false))
+    }
+
+    fn finish_connect(&mut self, id: WireId) -> io::Result<bool> {
+        match self.network.links.get(&id).map(|link| link.state) {
+            Some(LinkState::Connected) => Ok(true),
+            Some(LinkState::Connecting) => Ok(false),
+            Some(LinkState::Failed(kind)) => Err(kind.into()),
+            None => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn read(&mut self, id: WireId, into: &mut [u8]) -> io::Result<usize> {
+        let now = self.now();
+        let Some(link) = self.network.links.get_mut(&id) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        if link.inbox.is_empty() {
+            return match link.state {
+                LinkState::Failed(kind) => Err(kind.into()),
+                LinkState::Connected if link.has_ended => Ok(0),
+                LinkState::Connected | LinkState::Connecting => Err(ErrorKind::WouldBlock.into()),
+            };
+        }
+        let most = self.faults.network.readable(now, id, link.inbox.len());
+        let count = into.len().min(link.inbox.len()).min(most.max(1));
+        for (to, from) in into.iter_mut().zip(link.inbox.drain(..count)) {
+            *to = from;
+        }
+        let node = link.node;
+        link.read.push(&into[..count]);
+        while let Some(frame) = link.read.next() {
+            self.oracle.on_answer(now, node, id, frame);
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, id: WireId, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let now = self.now();
+        let Some(link) = self.network.links.get_mut(&id) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        match link.state {
+            LinkState::Connecting => return Err(ErrorKind::WouldBlock.into()),
+            LinkState::Failed(_) => return Err(ErrorKind::BrokenPipe.into()),
+            LinkState::Connected => {}
+        }
+        if link.full_until.is_some() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let offered: usize = from.iter().map(|slice| slice.len()).sum();
+        let room = self.faults.network.room(now, (id, link.node), offered);
+        let count = room.bytes.min(offered);
+        let mut bytes = Vec::with_capacity(count);
+        for slice in from {
+            let left = count - bytes.len();
+            bytes.extend_from_slice(&slice[..slice.len().min(left)]);
+        }
+        if count < offered {
+            let until = now + room.full_for.max(Duration::from_micros(1));
+            link.full_until = Some(until);
+            self.network.schedule(until, Arrival::Writable(id));
+        }
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let Some(link) = self.network.links.get_mut(&id) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let node = link.node;
+        link.written.push(&bytes);
+        while let Some(frame) = link.written.next() {
+            self.oracle.on_request(now, node, id, frame);
+        }
+        self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
+        Ok(count)
+    }
+
+    fn register(&mut self, id: WireId, token: usize, interest: WireInterest) {
+        if let Some(link) = self.network.links.get_mut(&id) {
+            link.registered = Some((token, interest));
+            let is_ready =
+                (interest.read && link.is_readable()) || (interest.write && link.is_writable());
+            if is_ready {
+                self.network.touch(id);
+            }
+        }
+    }
+
+    fn close(&mut self, id: WireId) {
+        let now = self.now();
+        self.trace
+            .note(now, format_args!("-"), format_args!("closes {id:?}"));
+        self.oracle.on_closed(now, id);
+        self.network.edges.remove(&id);
+        let Some(link) = self.network.links.get_mut(&id) else {
+            return;
+        };
+        link.is_open = false;
+        link.registered = None;
+        link.inbox.clear();
+        if link.connection.is_some() || self.network.paused.contains(&link.node) {
+            if !link.lost_to_broker {
+                let after = self.faults.network.end_delay(now, (id, link.node));
+                let at = link.last_to_broker.max(now + after);
+                self.network.schedule(at, Arrival::EndToBroker(id));
+            }
+        }
+        self.network.forget_dead(id);
+    }
+
+    fn short_read_empties(&self) -> bool {
+        self.faults.network.short_read_empties()
+    }
+
+    fn select(&mut self, timeout: Duration, wakeup: &Wakeup, events: &mut Vec<WireEvent>) {
+        self.select_until_ready(timeout, wakeup, events);
+    }
+}
+
+impl Lookups for World {
+    fn ask(&mut self, ticket: LookupTicket, host: &str, port: u16) {
+        let now = self.now();
+        self.trace
+            .note(now, format_args!("-"), format_args!("looks up {host}"));
+        self.names.ask(now, ticket, host, port);
+    }
+
+    fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
+        self.names.next_answer()
+    }
+}
