@@ -56,7 +56,7 @@ struct Model {
     queued: Vec<BTreeSet<u32>>,
     /// Which of them had an attempt that may have written.
     doubtful: BTreeSet<u32>,
-    
+
     on_their_way: VecDeque<OnItsWay>,
     /// A sender that stands in the line for memory, with its partition and size.
     waiting: VecDeque<(MemoryTicket, usize, usize)>,
@@ -97,7 +97,7 @@ impl Model {
             told: Told::default(),
             queued: Vec::new(),
             doubtful: BTreeSet::new(),
-            
+
             on_their_way: VecDeque::new(),
             waiting: VecDeque::new(),
             leaders: vec![1, 2],
@@ -189,9 +189,9 @@ impl Model {
         };
         let mut callback = Some(self.callback(number));
         let waker = waits.then_some(Waker::noop());
-        let append =
-            self.accumulator
-                .try_append(&topic, &record, &mut callback, ticket, waker);
+        let append = self
+            .accumulator
+            .try_append(&topic, &record, &mut callback, ticket, waker);
         match append {
             Append::Appended { .. } => {
                 assert!(!self.closed, "accepted after the close");
@@ -454,7 +454,11 @@ impl Model {
         }
         assert!(self.accepted.values().all(|over| *over), "never told");
         assert_eq!(self.accumulator.incomplete_batches(), 0);
-        assert_eq!(self.accumulator.available_memory(), MEMORY, "memory is lost");
+        assert_eq!(
+            self.accumulator.available_memory(),
+            MEMORY,
+            "memory is lost"
+        );
         assert!(self.drainer.is_drained_for_good());
     }
 }

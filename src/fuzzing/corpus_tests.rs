@@ -64,7 +64,9 @@ fn decoder_seeds() -> Seeds {
 
 fn theirs(message: &impl Encodable, version: i16) -> Vec<u8> {
     let mut out = BytesMut::new();
-    message.encode(&mut out, version).expect("it can be written");
+    message
+        .encode(&mut out, version)
+        .expect("it can be written");
     out.to_vec()
 }
 
@@ -171,17 +173,40 @@ fn other_seeds() -> Seeds {
         ("network_receive_chunks", "huge", cut(1, &huge)),
         ("network_receive_chunks", "negative", cut(0, &negative)),
         ("correlation", "conversation", conversation()),
-        ("accumulator_ops", "one_of_each", (0..16).chain(0..16).collect()),
+        (
+            "accumulator_ops",
+            "one_of_each",
+            (0..16).chain(0..16).collect(),
+        ),
         (
             "accumulator_ops",
             "retry_and_expire",
             // Append, drain, put back, wait, drain again, end; append, wait, expire.
-            vec![2, 1, 1, 0, 0, 2, 1, 9, 3, 5, 3, 1, 8, 1, 9, 7, 5, 3, 1, 7, 1, 0, 0, 1, 1, 1, 9, 8, 9, 8, 9, 8, 10],
+            vec![
+                2, 1, 1, 0, 0, 2, 1, 9, 3, 5, 3, 1, 8, 1, 9, 7, 5, 3, 1, 7, 1, 0, 0, 1, 1, 1, 9, 8,
+                9, 8, 9, 8, 10,
+            ],
         ),
-        ("configuration", "properties", [&[0], text.as_bytes()].concat()),
-        ("configuration", "typing_error", b"\0linger.mss=1\nbootstrap.servers=a:1".to_vec()),
-        ("configuration", "pairs", b"\x01\x01\x03all\x05\x0210".to_vec()),
-        ("configuration", "servers", b"\x02a:9092, PLAINTEXT://b.example:1,[::1]:9093,".to_vec()),
+        (
+            "configuration",
+            "properties",
+            [&[0], text.as_bytes()].concat(),
+        ),
+        (
+            "configuration",
+            "typing_error",
+            b"\0linger.mss=1\nbootstrap.servers=a:1".to_vec(),
+        ),
+        (
+            "configuration",
+            "pairs",
+            b"\x01\x01\x03all\x05\x0210".to_vec(),
+        ),
+        (
+            "configuration",
+            "servers",
+            b"\x02a:9092, PLAINTEXT://b.example:1,[::1]:9093,".to_vec(),
+        ),
     ];
     written
         .into_iter()
@@ -212,8 +237,7 @@ fn decoder_seeds_are_whole_responses() {
             .expect("a decoder");
         let version = supported_versions(api_key).min + i16::from(input[0]);
         let mut reader = Reader::new(&input[1..]);
-        let decoded =
-            crate::protocol::messages::ApiResponse::decode(api_key, version, &mut reader);
+        let decoded = crate::protocol::messages::ApiResponse::decode(api_key, version, &mut reader);
         assert!(decoded.is_ok(), "{target} {name}: {decoded:?}");
         assert_eq!(reader.remaining(), 0, "{target} {name}");
     }

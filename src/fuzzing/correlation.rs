@@ -10,6 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::input::Input;
+use super::no_names::no_names;
 use super::scripted_network::ScriptedNetwork;
 use super::target::{self, Target};
 use crate::client::{
@@ -96,7 +97,7 @@ impl World {
             metadata_recovery,
             time,
         };
-        let (resolver, _) = HostResolver::scripted();
+        let resolver = HostResolver::simulated(no_names());
         let random = Random::seeded(7);
         let client = NetworkClient::new(config, Arc::clone(&metadata), selector, resolver, random);
         Self {
@@ -131,7 +132,9 @@ impl World {
                     self.client.selector().end(node, ChannelState::Connected);
                 }
             }
-            9 => self.time.advance(Duration::from_millis(1 << input.below(16))),
+            9 => self
+                .time
+                .advance(Duration::from_millis(1 << input.below(16))),
             10 => {
                 let now = self.time.now();
                 let waker = Waker::noop();

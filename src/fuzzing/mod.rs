@@ -9,6 +9,7 @@ mod configuration;
 mod correlation;
 mod frames;
 mod input;
+mod no_names;
 mod records;
 mod responses;
 mod scripted_network;

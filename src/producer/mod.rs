@@ -19,7 +19,7 @@ mod send_when_ready;
 mod sender;
 mod serializer;
 mod shared;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod simulated;
 mod transaction;
 
@@ -38,9 +38,9 @@ pub use self::serializer::{
     Serializer,
 };
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::accumulator::FlushTicket;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::simulated::{Afterwards, BlockedSend, SenderThread, SimulatedSurroundings};
 
 /// For the benches alone (`crate::__internals`).
@@ -56,8 +56,8 @@ pub(crate) mod bench {
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed {
     pub(crate) use super::accumulator::{
-        AccumulatorConfig, Append, BatchAck, BatchFailure, DrainVerdict, Drained,
-        Drainer, MemoryTicket, ProducerBatch, RecordAccumulator, RecordToAppend,
+        AccumulatorConfig, Append, BatchAck, BatchFailure, DrainVerdict, Drained, Drainer,
+        MemoryTicket, ProducerBatch, RecordAccumulator, RecordToAppend,
     };
     pub(crate) use super::batch_id::SlotId;
     pub(crate) use super::config::key_names;

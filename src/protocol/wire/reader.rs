@@ -158,11 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The count of an array whose elements take at least `smallest` bytes; null counts as empty.
-    fn count(
-        &mut self,
-        flexible: bool,
-        smallest: usize,
-    ) -> Result<usize, ProtocolError> {
+    fn count(&mut self, flexible: bool, smallest: usize) -> Result<usize, ProtocolError> {
         let raw = if flexible {
             i64::from(self.unsigned_varint()?) - 1
         } else {
