@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as theirs;
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
-use super::TARGETS;
+use super::{TARGETS, correlation, hostile_client};
 use crate::protocol::messages::supported_versions;
 use crate::protocol::oracle_tests::seed_response;
 use crate::protocol::{ApiKey, Reader};
@@ -115,33 +115,26 @@ fn produce() -> Vec<u8> {
     )
 }
 
-/// A whole conversation: connected, versions, metadata, a produce request and its answer.
+/// A whole conversation: connected, versions, metadata, produce requests and their answers, with bytes
+/// of ours and with bodies that `kafka-protocol` wrote.
 fn conversation() -> Vec<u8> {
-    const WAIT: u8 = 0;
-    let answer = |body: Vec<u8>| {
+    // Connect, let the network go on twice, ask, go on; zeros only connect again.
+    let turn = |channel: u8| vec![0, 0, 0, 2, 0, 2, 0, 1, channel, 2, 0, 2, 0];
+    let as_brokers_do = |channel: u8| [&[6, channel, 0], [0; 24].as_slice()].concat();
+    let with_body = |channel: u8, body: Vec<u8>| {
         let length = u16::try_from(body.len()).expect("short").to_be_bytes();
-        [&[4, 0, 0], length.as_slice(), &body, &[WAIT]].concat()
+        [&[4, channel, 0], length.as_slice(), &body, &[0]].concat()
     };
-    let turn = vec![2, WAIT];
-    [
-        vec![0, 4],
-        vec![10, WAIT],
-        vec![0, 0, WAIT],
-        turn.clone(),
-        turn.clone(),
-        answer(api_versions()),
-        turn.clone(),
-        answer(metadata()),
-        vec![0, 0, WAIT],
-        turn.clone(),
-        turn.clone(),
-        vec![4, 1, 0, 0, 0, WAIT],
-        vec![1, 0, 2, WAIT],
-        turn,
-        answer(produce()),
-        vec![9, 15, 2],
-    ]
-    .concat()
+    let mut input = vec![0, 4, 10, 0];
+    for (channel, body) in [(0, api_versions()), (0, metadata()), (0, produce())] {
+        input.extend(turn(channel));
+        input.extend(with_body(channel, body));
+    }
+    for channel in [0, 0, 1, 0, 1, 1, 0, 1, 1] {
+        input.extend(turn(channel));
+        input.extend(as_brokers_do(channel));
+    }
+    input
 }
 
 fn records() -> Vec<u8> {
@@ -241,6 +234,17 @@ fn decoder_seeds_are_whole_responses() {
         assert!(decoded.is_ok(), "{target} {name}: {decoded:?}");
         assert_eq!(reader.remaining(), 0, "{target} {name}");
     }
+}
+
+/// The inputs to begin with reach what is to be fuzzed.
+#[test]
+fn conversations_of_the_corpus_come_to_acknowledgements() {
+    let most = |target, play: fn(&[u8]) -> usize| {
+        let inputs = committed(target);
+        inputs.values().map(|input| play(input)).max().unwrap_or(0)
+    };
+    assert!(most("correlation", correlation::play) > 0);
+    assert!(most("hostile_client", hostile_client::play) > 10);
 }
 
 #[test]

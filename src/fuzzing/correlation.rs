@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::broker_answers::TOPIC;
 use super::input::Input;
 use super::no_names::no_names;
 use super::scripted_network::ScriptedNetwork;
@@ -35,7 +36,6 @@ pub(super) const CORRELATION: Target = target::new(
 );
 
 const MAX_LEN: usize = 4 * 1024;
-const TOPIC: &str = "topic";
 
 struct World {
     client: NetworkClient<ScriptedNetwork, u32>,
@@ -54,12 +54,17 @@ struct World {
 }
 
 fn run(bytes: &[u8]) {
+    play(bytes);
+}
+
+/// How many requests were answered.
+pub(super) fn play(bytes: &[u8]) -> usize {
     let mut input = Input::new(bytes);
     let mut world = World::new(&mut input);
     while !input.is_empty() {
         world.step(&mut input);
     }
-    world.end();
+    world.end()
 }
 
 impl World {
@@ -126,7 +131,8 @@ impl World {
                 }
             }
             3 => self.deliver_raw(input),
-            4..=7 => self.answer(input),
+            4 | 5 => self.answer(input, false),
+            6 | 7 => self.answer(input, true),
             8 => {
                 if let Some(node) = self.some_channel(input) {
                     self.client.selector().end(node, ChannelState::Connected);
@@ -221,23 +227,25 @@ impl World {
         self.frames += self.client.selector().deliver(node, bytes);
     }
 
-    /// A frame with the number of the oldest request, or nearly, and any body.
-    fn answer(&mut self, input: &mut Input<'_>) {
+    /// A frame with the number of the oldest request, or nearly; its body is made of bytes of the
+    /// input, or as brokers write them.
+    fn answer(&mut self, input: &mut Input<'_>, as_brokers_do: bool) {
         let Some(node) = self.some_channel(input) else {
             return;
         };
         let off_by = [0, 0, 0, 0, 0, 0, 0, 1, -1, i32::MIN][input.below(10)];
-        let length = usize::from(input.u16() % 512);
-        let body = input.take(length);
         let network = self.client.selector();
         let Some(oldest) = network.oldest_unanswered(node) else {
             return;
         };
+        let body = if as_brokers_do {
+            oldest.body(input)
+        } else {
+            let length = usize::from(input.u16() % 512);
+            input.take(length).to_vec()
+        };
         let was_between_frames = network.is_between_frames(node);
-        let id = oldest.correlation_id.wrapping_add(off_by);
-        let response = [&id.to_be_bytes(), oldest.header_tags(), body].concat();
-        let size = u32::try_from(response.len()).unwrap_or(u32::MAX);
-        let frame = [&size.to_be_bytes(), response.as_slice()].concat();
+        let frame = oldest.frame(oldest.correlation_id.wrapping_add(off_by), &body);
         let is_whole = network.deliver(node, &frame) == 1;
         self.frames += usize::from(is_whole);
         if is_whole && was_between_frames && off_by != 0 {
@@ -248,7 +256,7 @@ impl World {
     }
 
     /// Every connection ends, and then every request has.
-    fn end(mut self) {
+    fn end(mut self) -> usize {
         for _ in 0..100 {
             for node in self.client.selector().nodes() {
                 self.client.selector().end(node, ChannelState::Connected);
@@ -256,6 +264,7 @@ impl World {
             self.poll(Duration::from_secs(1));
         }
         assert!(self.open.is_empty(), "requests without an end");
+        self.answers
     }
 }
 

@@ -5,9 +5,12 @@
 //! calls; no target starts another, sleeps or reads a clock.
 
 mod accumulator_ops;
+mod broker_answers;
 mod configuration;
 mod correlation;
 mod frames;
+mod hostile_client;
+mod hostile_wire;
 mod input;
 mod no_names;
 mod records;

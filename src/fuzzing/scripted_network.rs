@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::broker_answers::SeenRequest;
 use crate::cluster::NodeId;
 use crate::network::{
     ChannelState, Disconnected, NetworkReceive, NetworkSend, PollOutcome, Received, Selectable,
     Wakeup,
 };
-use crate::protocol::Reader;
 use crate::time::MockTime;
 
 /// The selector, and the other end of every connection.
@@ -35,24 +35,6 @@ struct Channel {
     writing: Option<u64>,
     unanswered: Vec<SeenRequest>,
     receive: NetworkReceive,
-}
-
-/// What the other end saw of a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SeenRequest {
-    api_key: i16,
-    version: i16,
-    pub(super) correlation_id: i32,
-}
-
-impl SeenRequest {
-    /// What stands between the number and the body of a response to it.
-    pub(super) fn header_tags(&self) -> &'static [u8] {
-        match (self.api_key, self.version) {
-            (0 | 3, 9..) | (22, 2..) => &[0],
-            _ => &[],
-        }
-    }
 }
 
 impl ScriptedNetwork {
@@ -202,18 +184,12 @@ impl Selectable for ScriptedNetwork {
     }
 }
 
-/// Reads a request's header, as far as all versions agree.
+/// What the other end sees of a request.
 fn seen(frame: &[u8]) -> SeenRequest {
-    let read = |input: &mut Reader<'_>| {
-        let length = input.i32().ok()?;
-        assert_eq!(usize::try_from(length).ok()?, input.remaining(), "its size");
-        Some(SeenRequest {
-            api_key: input.i16().ok()?,
-            version: input.i16().ok()?,
-            correlation_id: input.i32().ok()?,
-        })
-    };
-    read(&mut Reader::new(frame)).expect("a request has a header")
+    let (size, rest) = frame.split_first_chunk().expect("a request has a size");
+    let size = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(0);
+    assert_eq!(size, rest.len(), "its size");
+    SeenRequest::of(rest).expect("a request has a header")
 }
 
 /// The limit on what peers send.

@@ -1,6 +1,8 @@
 //! The table of targets, and what each may take of memory and work.
 
-use super::{accumulator_ops, configuration, correlation, frames, records, responses};
+use super::{
+    accumulator_ops, configuration, correlation, frames, hostile_client, records, responses,
+};
 
 /// One thing to fuzz.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub static TARGETS: &[Target] = &[
     correlation::CORRELATION,
     accumulator_ops::ACCUMULATOR_OPS,
     configuration::CONFIGURATION,
+    hostile_client::HOSTILE_CLIENT,
 ];
 
 /// The target of this name.

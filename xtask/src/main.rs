@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod fuzz;
 mod run;
 
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ cargo xtask COMMAND
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
+  fuzz    [--seconds N] [TARGET]: replays what the fuzzer has for each target, or one, and lets it
+          look for more for N seconds (20); needs a C++ compiler
   help    this text
 ";
 
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         "lint" => ci::lint(),
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
+        "fuzz" => fuzz::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
