@@ -79,11 +79,11 @@ impl Model {
     fn new(input: &mut Input<'_>) -> Self {
         let (time, clock) = Time::mock();
         let config = AccumulatorConfig {
-            batch_size: [0, 64, 700, 4096][input.below(4)],
-            linger: Duration::from_millis([0, 5][input.below(2)]),
+            batch_size: input.one_of(&[0, 64, 700, 4096]),
+            linger: Duration::from_millis(input.one_of(&[0, 5])),
             buffer_memory: MEMORY,
             delivery_timeout: Duration::from_millis(1000),
-            retry_backoff: Duration::from_millis([0, 100][input.below(2)]),
+            retry_backoff: Duration::from_millis(input.one_of(&[0, 100])),
             retry_backoff_max: Duration::from_millis(200),
         };
         let wakeup = Wakeup::new(None);
@@ -158,7 +158,7 @@ impl Model {
 
     fn append(&mut self, input: &mut Input<'_>) {
         let partition = input.below(self.leaders.len());
-        let size = [0, 10, 100, 600, 3000, 9000][input.below(6)];
+        let size = input.one_of(&[0, 10, 100, 600, 3000, 9000]);
         let waits = input.below(4) == 0;
         let mut ticket = MemoryTicket::default();
         if self.try_append(partition, size, &mut ticket, waits) {
@@ -237,7 +237,7 @@ impl Model {
     }
 
     fn drain(&mut self, input: &mut Input<'_>) {
-        let (choice, most) = (input.below(8), [100, 1 << 20][input.below(2)]);
+        let (choice, most) = (input.below(8), input.one_of(&[100, 1 << 20]));
         let now = self.clock.now();
         let check = self.drainer.ready(&self.cluster, now);
         let mut drained = Vec::new();
@@ -310,6 +310,7 @@ impl Model {
 
     fn end_one(&mut self, input: &mut Input<'_>) {
         let choice = input.below(4);
+        let offset = i64::from(input.u16());
         let at = input.below(self.on_their_way.len().max(1));
         let Some(mut one) = self.on_their_way.remove(at) else {
             return;
@@ -322,7 +323,11 @@ impl Model {
             }
             return self.fail(one.batch, &records, false);
         }
-        let base_offset = [0, i64::from(input.u16()), -1, i64::MAX][choice];
+        let base_offset = match choice {
+            1 => offset,
+            2 => -1,
+            _ => i64::MAX,
+        };
         one.batch.complete(BatchAck {
             base_offset,
             log_append_time_ms: -1,

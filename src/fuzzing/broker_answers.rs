@@ -63,7 +63,7 @@ impl SeenRequest {
     fn api_versions(self, input: &mut Input<'_>, out: &mut FrameWriter) {
         let flexible = self.is_flexible();
         out.i16(error_code(input));
-        let newest = [13, 13, 12, 9, 8, 3][input.below(6)];
+        let newest = input.one_of(&[13, 13, 12, 9, 8, 3]);
         let ranges = [
             (PRODUCE, 3, newest),
             (METADATA, 1, newest),
@@ -92,8 +92,17 @@ impl SeenRequest {
         out.count(brokers, flexible);
         for number in 1..=brokers {
             out.i32(i32::try_from(number).unwrap_or(1));
-            let host = ["10.0.0.1", "10.0.0.2", "localhost", "nowhere", ""];
-            out.string(host[input.below(12) % host.len()], flexible);
+            let host = [
+                "10.0.0.1",
+                "10.0.0.2",
+                "10.0.0.1",
+                "10.0.0.2",
+                "localhost",
+                "10.0.0.3",
+                "nowhere",
+                "",
+            ];
+            out.string(input.one_of(&host), flexible);
             out.i32(9092);
             out.nullable_string(None, flexible);
             out.no_tagged_fields(flexible);
@@ -114,9 +123,9 @@ impl SeenRequest {
         for index in 0..partitions {
             out.i16(error_code(input));
             out.i32(i32::try_from(index).unwrap_or(0));
-            out.i32([1, 1, 1, 2, 3, -1][input.below(6)]);
+            out.i32(input.one_of(&[1, 1, 1, 2, 3, -1]));
             if version >= 7 {
-                out.i32([0, 0, 1, 7, i32::MAX, -1][input.below(6)]);
+                out.i32(input.one_of(&[0, 0, 1, 7, i32::MAX, -1]));
             }
             for _ in 0..2 + i16::from(version >= 5) {
                 out.count(0, flexible);
@@ -151,7 +160,7 @@ impl SeenRequest {
             out.i32(i32::try_from(index).unwrap_or(0));
             out.i16(error_code(input));
             out.i64(offset(input));
-            out.i64([-1, -1, 0, i64::MAX, i64::MIN][input.below(5)]);
+            out.i64(input.one_of(&[-1, -1, 0, i64::MAX, i64::MIN]));
             if version >= 5 {
                 out.i64(offset(input));
             }
@@ -169,8 +178,8 @@ impl SeenRequest {
     fn init_producer_id(self, input: &mut Input<'_>, out: &mut FrameWriter) {
         out.i32(throttle(input));
         out.i16(error_code(input));
-        out.i64([7, 7, 7, 0, -1, i64::MAX][input.below(6)]);
-        out.i16([0, 0, 0, i16::MAX, -1][input.below(5)]);
+        out.i64(input.one_of(&[7, 7, 7, 0, -1, i64::MAX]));
+        out.i16(input.one_of(&[0, 0, 0, i16::MAX, -1]));
         out.no_tagged_fields(self.is_flexible());
     }
 }
@@ -186,11 +195,11 @@ fn error_code(input: &mut Input<'_>) -> i16 {
 }
 
 fn throttle(input: &mut Input<'_>) -> i32 {
-    [0, 0, 0, 0, 0, 0, 1, 500, -1, i32::MAX][input.below(10)]
+    input.one_of(&[0, 0, 0, 0, 0, 0, 1, 500, -1, i32::MAX])
 }
 
 fn offset(input: &mut Input<'_>) -> i64 {
-    [0, 0, 1, 5, 100, -1, i64::MAX, i64::MIN][input.below(8)]
+    input.one_of(&[0, 0, 1, 5, 100, -1, i64::MAX, i64::MIN])
 }
 
 pub(super) const TOPIC: &str = "topic";

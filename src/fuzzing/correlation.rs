@@ -150,7 +150,7 @@ impl World {
             }
             _ => {}
         }
-        let wait = Duration::from_millis([0, 0, 10, 10_000][input.below(4)]);
+        let wait = Duration::from_millis(input.one_of(&[0, 0, 10, 10_000]));
         self.poll(wait);
     }
 
@@ -233,7 +233,7 @@ impl World {
         let Some(node) = self.some_channel(input) else {
             return;
         };
-        let off_by = [0, 0, 0, 0, 0, 0, 0, 1, -1, i32::MIN][input.below(10)];
+        let off_by = input.one_of(&[0, 0, 0, 0, 0, 0, 0, 1, -1, i32::MIN]);
         let network = self.client.selector();
         let Some(oldest) = network.oldest_unanswered(node) else {
             return;

@@ -17,6 +17,7 @@ use super::hostile_wire::{HostileWire, MARK};
 use super::no_names::no_names;
 use super::target::{self, Target};
 use crate::error::Persistence;
+use crate::network::SharedWire;
 use crate::producer::{
     Acks, BlockedSend, KafkaProducer, Null, ProducerConfig, ProducerRecord, SenderThread,
     SimulatedSurroundings,
@@ -72,10 +73,11 @@ impl World {
         let (choices, script) = bytes.split_at(bytes.len().min(2));
         let wire = Arc::new(Mutex::new(HostileWire::new(clock, script)));
         let config = config(choices);
+        let shared: SharedWire = Arc::<Mutex<HostileWire>>::clone(&wire);
         let surroundings = SimulatedSurroundings {
             time,
             random: Random::seeded(3),
-            wire: wire.clone(),
+            wire: shared,
             lookups: no_names(),
         };
         let (producer, sender) =
@@ -111,7 +113,7 @@ impl World {
         let number = self.next_record;
         self.next_record += 1;
         let mut value = [MARK, &number.to_be_bytes()].concat();
-        value.resize([11, 200, 5000][size], b'.');
+        value.resize(MARK.len() + 4 + 200 * size * size * size, b'.');
         let mut record = ProducerRecord::new(TOPIC, Bytes::from(value));
         if number % 3 > 0 {
             record = record.partition(0);
@@ -175,13 +177,22 @@ impl World {
 fn config(choices: &[u8]) -> ProducerConfig {
     let choice = |at: usize| choices.get(at).copied().unwrap_or(0);
     let ms = Duration::from_millis;
-    let acks = [Acks::All, Acks::All, Acks::Leader, Acks::None][usize::from(choice(0) % 4)];
+    let acks = match choice(0) % 4 {
+        0 | 1 => Acks::All,
+        2 => Acks::Leader,
+        _ => Acks::None,
+    };
+    let batch_size = match choice(1) % 3 {
+        0 => 16,
+        1 => 1000,
+        _ => 16384,
+    };
     ProducerConfig::new("10.0.0.1:9092,10.0.0.2:9092")
         .client_id("fuzz")
         .acks(acks)
         .enable_idempotence(choice(0) % 4 == 0)
         .linger(ms(u64::from(choice(1) % 2) * 5))
-        .batch_size([16, 1000, 16384][usize::from(choice(1) % 3)])
+        .batch_size(batch_size)
         .buffer_memory(MEMORY)
         .delivery_timeout(ms(20_000))
         .request_timeout(ms(5_000))

@@ -102,8 +102,13 @@ impl HostileWire {
             12 => self.end(id, false),
             13 => self.end(id, true),
             14 => {
-                let room = [0, 1, 7, 100][self.choose(4)];
-                self.with(id, |link| link.room = room);
+                let room = self.read_script(|input| input.one_of(&[0, 1, 7, 100]));
+                // A socket that has just connected is empty.
+                self.with(id, |link| {
+                    if link.state == State::Connected {
+                        link.room = room;
+                    }
+                });
             }
             _ => self.with(id, |link| link.room = usize::MAX),
         }

@@ -32,6 +32,12 @@ impl<'a> Input<'a> {
         usize::from(self.byte()) % bound.max(1)
     }
 
+    /// One of the values.
+    pub(super) fn one_of<T: Copy + Default>(&mut self, values: &[T]) -> T {
+        let at = self.below(values.len());
+        values.get(at).copied().unwrap_or_default()
+    }
+
     /// At most so many bytes.
     pub(super) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
