@@ -654,3 +654,15 @@ fn claims_of_two_billion_elements_allocate_nothing() {
         }
     }
 }
+
+#[test]
+fn produce_response_of_topics_without_partitions_is_read() {
+    use kafka_protocol::messages::produce_response as produce;
+    for version in versions(ApiKey::Produce).filter(|version| *version < 13) {
+        let topic = produce::TopicProduceResponse::default();
+        let response = theirs::ProduceResponse::default().with_responses(vec![topic; 20]);
+        let bytes = theirs(&response, version);
+        let decoded = ApiResponse::decode(ApiKey::Produce, version, &mut Reader::new(&bytes));
+        assert!(decoded.is_ok(), "version {version}: {decoded:?}");
+    }
+}
