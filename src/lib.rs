@@ -58,6 +58,11 @@
 //!
 //! `properties` (default): read Java properties files.
 
+#![cfg_attr(
+    fuzzing,
+    allow(dead_code, reason = "some seams have their users in tests alone")
+)]
+
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod __internals;
@@ -69,6 +74,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod network;
+mod planted;
 mod producer;
 mod protocol;
 mod random;

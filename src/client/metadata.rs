@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use super::metadata_state::{MetadataAsk, MetadataState, WaiterId, has_partition};
 use crate::cluster::{Cluster, Node};
 use crate::error::Error;
 use crate::network::Wakeup;
+use crate::planted::{Plant, planted};
 use crate::protocol::messages::{LeaderHint, MetadataResponse};
 use crate::random::Random;
-use crate::sync::Mutex;
+use crate::sync::{ArcSwap, Mutex};
 
 /// The keys that metadata goes by.
 #[derive(Debug, Clone)]
@@ -126,6 +125,10 @@ impl Metadata {
     /// Something was stale: a full update is due, after backoff. Called by the Sender, whose next
     /// `poll` sees to it.
     pub(crate) fn request_update(&self) {
+        if planted(Plant::R69) {
+            // rskafka 2f67e11: the error was retried, the picture behind it was not looked at.
+            return;
+        }
         self.0.state.lock().request_full();
     }
 
@@ -150,7 +153,7 @@ impl Metadata {
         wake_all(wakers);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(super) fn waiter_count(&self) -> usize {
         self.0.state.lock().waiter_count()
     }

@@ -20,6 +20,8 @@ mod transport;
 pub(crate) use self::network_receive::NetworkReceive;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::selectable::Received;
+#[cfg(interleave)]
+pub(crate) use self::selectable::interleaving_tests;
 pub(crate) use self::selectable::{
     ChannelState, Disconnected, NetworkSend, PollOutcome, Selectable, Wakeup,
 };

@@ -19,7 +19,7 @@ use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::Engine;
 use super::partition_info::{PartitionInfo, partitions_of};
-use super::pending_send::{Draft, PendingSend, Step, TopicStep};
+use super::pending_send::{Draft, Need, PendingSend, Step, TopicStep};
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::serializer::{BytesSerializer, Field};
@@ -219,7 +219,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let outcome = match draft.step(&self.engine, &mut MemoryTicket::default(), None) {
             Step::Accepted(handle) => return Ok(handle),
             Step::Failed(error) => Err(error),
-            step @ (Step::NeedsTopic | Step::NeedsMemory(_)) => self.wait(&mut draft, step),
+            Step::Needs(need) => self.wait(&mut draft, need),
         };
         drop(draft);
         outcome.map_err(|error| SendError::new(error, record))
@@ -239,7 +239,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let outcome = match draft.step(&self.engine, &mut MemoryTicket::default(), None) {
             Step::Accepted(handle) => return Ok(handle),
             Step::Failed(error) => Err(error),
-            step @ (Step::NeedsTopic | Step::NeedsMemory(_)) => self.try_again(&mut draft, step),
+            Step::Needs(need) => self.try_again(&mut draft, need),
         };
         drop(draft);
         outcome.map_err(|error| SendError::new(error, record))
@@ -272,7 +272,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn wait<K, V, M, N>(
         &self,
         draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-        step: Step,
+        need: Need,
     ) -> Result<SendHandle, Error>
     where
         K: Field<KS, M>,
@@ -280,7 +280,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     {
         if self.engine.must_not_wait() {
             let would_wait = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
-            return self.try_again(draft, step).map_err(|error| {
+            return self.try_again(draft, need).map_err(|error| {
                 if would_wait(error.kind()) {
                     Engine::would_deadlock("send").with_source(error)
                 } else {
@@ -306,7 +306,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     fn try_again<K, V, M, N>(
         &self,
         draft: &mut Draft<'_, '_, '_, K, V, KS, VS>,
-        mut step: Step,
+        mut need: Need,
     ) -> Result<SendHandle, Error>
     where
         K: Field<KS, M>,
@@ -316,20 +316,18 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         let now = engine.shared.time.now();
         let target = draft.target();
         let mut pending = PendingSend::new(now, Duration::ZERO);
-        if let Step::NeedsTopic = step {
+        if let Need::Topic = need {
             match pending.poll_topic(engine, target, Waker::noop(), now) {
-                TopicStep::Known => step = draft.step(engine, &mut pending.memory, None),
+                TopicStep::Known => match draft.step(engine, &mut pending.memory, None) {
+                    Step::Accepted(handle) => return Ok(handle),
+                    Step::Failed(error) => return Err(error),
+                    Step::Needs(another) => need = another,
+                },
                 TopicStep::Pending => {}
                 TopicStep::Failed(error) => return Err(error),
             }
         }
-        match step {
-            Step::Accepted(handle) => Ok(handle),
-            Step::Failed(error) => Err(error),
-            Step::NeedsTopic | Step::NeedsMemory(_) => {
-                Err(pending.timed_out(engine, &step, target, now))
-            }
-        }
+        Err(pending.timed_out(engine, need, target, now))
     }
 
     /// Sends everything accepted so far without waiting for `linger.ms`, and blocks until all of it
@@ -387,6 +385,26 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// would have to wait inside a callback.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>, Error> {
         let engine = &*self.engine;
+        let time = &engine.shared.time;
+        let mut pending = PendingSend::new(time.now(), engine.max_block);
+        let parker = Parker::new();
+        let waker = parker.waker();
+        loop {
+            match self.poll_partitions(topic, &mut pending, &waker) {
+                Poll::Ready(outcome) => return outcome,
+                Poll::Pending => parker.park_until(time, Some(pending.until)),
+            }
+        }
+    }
+
+    /// `partitions_for` as far as it comes without waiting; an error once `max.block.ms` is over.
+    pub(super) fn poll_partitions(
+        &self,
+        topic: &str,
+        pending: &mut PendingSend,
+        waker: &Waker,
+    ) -> Poll<Result<Vec<PartitionInfo>, Error>> {
+        let engine = &*self.engine;
         let shared = &engine.shared;
         let known = || {
             let cluster = shared.metadata.cluster();
@@ -396,25 +414,19 @@ impl<KS, VS> KafkaProducer<KS, VS> {
             info.map(|info| partitions_of(info, &cluster))
         };
         if let Some(partitions) = known() {
-            return Ok(partitions);
+            return Poll::Ready(Ok(partitions));
         }
-        let mut pending = PendingSend::new(shared.time.now(), engine.max_block);
-        let parker = Parker::new();
-        let waker = parker.waker();
-        let target = (topic, None);
-        loop {
-            let now = shared.time.now();
-            match pending.poll_topic(engine, target, &waker, now) {
-                TopicStep::Known => return Ok(known().unwrap_or_default()),
-                TopicStep::Failed(error) => return Err(error),
-                TopicStep::Pending if engine.must_not_wait() => {
-                    return Err(Engine::would_deadlock("partitions_for"));
-                }
-                TopicStep::Pending if now >= pending.until => {
-                    return Err(pending.timed_out(engine, &Step::NeedsTopic, target, now));
-                }
-                TopicStep::Pending => parker.park_until(&shared.time, Some(pending.until)),
+        let (target, now) = ((topic, None), shared.time.now());
+        match pending.poll_topic(engine, target, waker, now) {
+            TopicStep::Known => Poll::Ready(Ok(known().unwrap_or_default())),
+            TopicStep::Failed(error) => Poll::Ready(Err(error)),
+            TopicStep::Pending if engine.must_not_wait() => {
+                Poll::Ready(Err(Engine::would_deadlock("partitions_for")))
             }
+            TopicStep::Pending if now >= pending.until => {
+                Poll::Ready(Err(pending.timed_out(engine, Need::Topic, target, now)))
+            }
+            TopicStep::Pending => Poll::Pending,
         }
     }
 

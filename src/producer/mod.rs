@@ -7,6 +7,8 @@ mod close_error;
 mod config;
 mod delivery_error;
 mod engine;
+#[cfg(interleave)]
+pub(crate) mod interleaving_tests;
 mod kafka_producer;
 mod partition_info;
 mod partitioner;
@@ -38,10 +40,12 @@ pub use self::serializer::{
     Serializer,
 };
 
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(crate) use self::accumulator::FlushTicket;
+#[cfg(test)]
+pub(crate) use self::simulated::{Afterwards, BlockedQuestion};
 #[cfg(any(test, fuzzing))]
-pub(crate) use self::simulated::{Afterwards, BlockedSend, SenderThread, SimulatedSurroundings};
+pub(crate) use self::simulated::{BlockedSend, SenderThread, SimulatedSurroundings};
 
 /// For the benches alone (`crate::__internals`).
 #[cfg(feature = "__internals")]

@@ -4,11 +4,11 @@
 //! queue's, in the append. Never waits itself: `send` parks a thread between steps, a `Future`
 //! returns, `try_send` gives up (docs/DESIGN.md, "Blocking is a state machine plus a waiter").
 //! ```text
-//! topic known? --no--> NeedsTopic --metadata--+
+//! topic known? --no--> needs Topic --metadata-+
 //!      | yes  <-------------------------------+
 //! serialize (once), choose the partition, check the size
 //!      |
-//! append --no room--> NeedsMemory, in line --granted--> append
+//! append --no room--> needs Memory, in line --granted--> append
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,10 +49,16 @@ pub(super) struct Serialized<'r> {
 pub(super) enum Step {
     Accepted(SendHandle),
     Failed(Error),
+    Needs(Need),
+}
+
+/// What a record cannot go without.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need {
     /// The topic, or the partition that was asked for, is not known.
-    NeedsTopic,
+    Topic,
     /// With a waker, the ticket is in line. An upper bound on what is needed.
-    NeedsMemory(usize),
+    Memory(usize),
 }
 
 impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
@@ -91,10 +97,11 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
             let callback = &mut self.callback;
             append(engine, topic, (&facts, bytes, callback), memory, waker)
         });
-        stepped.unwrap_or(Step::NeedsTopic)
+        stepped.unwrap_or(Step::Needs(Need::Topic))
     }
 
     /// Goes on after something it may have waited for; pending, the waker stands where that comes from.
+    #[cold]
     pub(super) fn poll<M, N>(
         &mut self,
         engine: &Engine,
@@ -107,28 +114,26 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
         V: Field<VS, N>,
     {
         loop {
-            let step = self.step(engine, &mut pending.memory, Some(waker));
-            match step {
+            let need = match self.step(engine, &mut pending.memory, Some(waker)) {
                 Step::Accepted(handle) => return Poll::Ready(Ok(handle)),
                 Step::Failed(error) => return Poll::Ready(Err(error)),
-                Step::NeedsMemory(_) => {
-                    pending.waits_for = step;
-                    return Poll::Pending;
-                }
-                Step::NeedsTopic => {
-                    pending.waits_for = step;
-                    match pending.poll_topic(engine, self.target(), waker, now) {
-                        // It may be forgotten in this very moment, so the next step decides.
-                        TopicStep::Known => {}
-                        TopicStep::Pending => return Poll::Pending,
-                        TopicStep::Failed(error) => return Poll::Ready(Err(error)),
-                    }
-                }
+                Step::Needs(need) => need,
+            };
+            pending.waits_for = need;
+            match need {
+                Need::Memory(_) => return Poll::Pending,
+                Need::Topic => match pending.poll_topic(engine, self.target(), waker, now) {
+                    // It may be forgotten in this very moment, so the next step decides.
+                    TopicStep::Known => {}
+                    TopicStep::Pending => return Poll::Pending,
+                    TopicStep::Failed(error) => return Poll::Ready(Err(error)),
+                },
             }
         }
     }
 
     /// As `poll`, and an error once `max.block.ms` is over.
+    #[cold]
     pub(super) fn poll_bounded<M, N>(
         &mut self,
         engine: &Engine,
@@ -142,7 +147,7 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
     {
         let outcome = self.poll(engine, pending, waker, now);
         if outcome.is_pending() && now >= pending.until {
-            let error = pending.timed_out(engine, &pending.waits_for, self.target(), now);
+            let error = pending.timed_out(engine, pending.waits_for, self.target(), now);
             return Poll::Ready(Err(error));
         }
         outcome
@@ -266,8 +271,8 @@ fn append(
             };
             Step::Accepted(SendHandle::new(result, index, sizes))
         }
-        Append::Blocked => Step::NeedsMemory(view.upper_bound()),
-        Append::UnknownPartition => Step::NeedsTopic,
+        Append::Blocked => Step::Needs(Need::Memory(view.upper_bound())),
+        Append::UnknownPartition => Step::Needs(Need::Topic),
         Append::Failed(error) => Step::Failed(error),
     }
 }
@@ -299,7 +304,7 @@ pub(super) struct PendingSend {
     metadata: MetadataTicket,
     pub(super) memory: MemoryTicket,
     /// What it stopped at last.
-    waits_for: Step,
+    waits_for: Need,
 }
 
 /// How a wait for a topic stands.
@@ -319,7 +324,7 @@ impl PendingSend {
             until: deadline(now, max_block),
             metadata: MetadataTicket::default(),
             memory: MemoryTicket::default(),
-            waits_for: Step::NeedsTopic,
+            waits_for: Need::Topic,
         }
     }
 
@@ -351,20 +356,30 @@ impl PendingSend {
         }
     }
 
+    /// Whether a poll would find that it had only to be called: known of room alone.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn may_go_on(&self) -> bool {
+        self.memory.may_go_on()
+    }
+
+    /// Whether it stopped for want of metadata.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn waits_for_topic(&self) -> bool {
+        matches!(self.waits_for, Need::Topic)
+    }
+
     /// Why the wait is over at `now`.
     pub(super) fn timed_out(
         &self,
         engine: &Engine,
-        waits_for: &Step,
+        waits_for: Need,
         (topic, partition): (&str, Option<i32>),
         now: Instant,
     ) -> Error {
         let waited = now.saturating_duration_since(self.started);
         match waits_for {
-            Step::NeedsMemory(needed) => engine.shared.accumulator.exhausted(*needed, waited),
-            Step::NeedsTopic | Step::Accepted(_) | Step::Failed(_) => {
-                engine.shared.metadata.timed_out(topic, partition, waited)
-            }
+            Need::Memory(needed) => engine.shared.accumulator.exhausted(needed, waited),
+            Need::Topic => engine.shared.metadata.timed_out(topic, partition, waited),
         }
     }
 }

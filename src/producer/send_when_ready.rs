@@ -88,8 +88,8 @@ impl<'t, 'c, K, V> Waiting<'t, 'c, K, V> {
     }
 
     #[cfg(any(test, fuzzing))]
-    pub(super) fn until(&self) -> std::time::Instant {
-        self.pending.until
+    pub(super) fn pending(&self) -> &PendingSend {
+        &self.pending
     }
 
     fn step<KS, VS, M, N>(

@@ -13,6 +13,8 @@ use super::callback::Callback;
 use super::close_error::CloseError;
 use super::config::ProducerConfig;
 use super::engine::{Engine, ProducerSender, Surroundings, selector_config};
+use super::partition_info::PartitionInfo;
+use super::pending_send::PendingSend;
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::send_when_ready::Waiting;
@@ -44,6 +46,13 @@ pub(crate) struct SenderThread {
 /// A `send` in progress, as a blocking caller would be in it.
 #[derive(Debug)]
 pub(crate) struct BlockedSend<K, V>(Waiting<'static, 'static, K, V>);
+
+/// A `partitions_for` in progress.
+#[derive(Debug)]
+pub(crate) struct BlockedQuestion {
+    topic: String,
+    pending: PendingSend,
+}
 
 impl KafkaProducer {
     /// A producer in a made-up world.
@@ -77,6 +86,15 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         callback: Option<Callback<'static>>,
     ) -> BlockedSend<K, V> {
         BlockedSend(Waiting::new(self, record, callback))
+    }
+
+    /// The begin of a `partitions_for`; nothing happens before the first poll.
+    pub(crate) fn begin_partitions_for(&self, topic: &str) -> BlockedQuestion {
+        let engine = self.engine();
+        BlockedQuestion {
+            topic: topic.to_owned(),
+            pending: PendingSend::new(engine.shared.time.now(), engine.max_block),
+        }
     }
 
     /// The begin of a `flush`: done when its `poll` says so.
@@ -125,7 +143,33 @@ impl<K, V> BlockedSend<K, V> {
 
     /// When `max.block.ms` is over.
     pub(crate) fn until(&self) -> std::time::Instant {
-        self.0.until()
+        self.0.pending().until
+    }
+
+    /// Whether it stopped at room that it has been given since: then its waker was called.
+    pub(crate) fn has_been_given_room(&self) -> bool {
+        self.0.pending().may_go_on()
+    }
+
+    /// Whether it stopped for want of metadata.
+    pub(crate) fn waits_for_topic(&self) -> bool {
+        self.0.pending().waits_for_topic()
+    }
+}
+
+impl BlockedQuestion {
+    /// As `BlockedSend::poll`.
+    pub(crate) fn poll<KS, VS>(
+        &mut self,
+        producer: &KafkaProducer<KS, VS>,
+        waker: &Waker,
+    ) -> Poll<Result<Vec<PartitionInfo>, Error>> {
+        producer.poll_partitions(&self.topic, &mut self.pending, waker)
+    }
+
+    /// When `max.block.ms` is over.
+    pub(crate) fn until(&self) -> std::time::Instant {
+        self.pending.until
     }
 }
 
@@ -134,6 +178,11 @@ impl SenderThread {
     pub(crate) fn turn(&mut self) {
         let now = self.shared.time.now();
         self.sender.run_once(now);
+    }
+
+    /// Partitions begin at this sequence instead of 0.
+    pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
+        self.sender.begin_sequences_at(first_sequence);
     }
 
     /// Whether the thread would end now.

@@ -11,12 +11,17 @@
 //! ```
 
 mod application;
+mod coverage;
+mod draw;
 mod faults;
+mod frames;
+mod guarantees;
 mod ledger;
 mod names;
 mod network;
 mod oracle;
 mod payload;
+mod probes;
 mod run;
 mod scenario;
 mod streams;

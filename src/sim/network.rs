@@ -27,6 +27,8 @@ pub(super) struct Network {
     agenda: BTreeMap<(Duration, u64), Arrival>,
     /// Links with a change of readiness to tell.
     pub(super) edges: BTreeSet<WireId>,
+    /// Links of which readiness is told that they need not have.
+    pub(super) spurious: BTreeSet<WireId>,
     /// Nodes that stand still: bytes for them wait in their sockets.
     pub(super) paused: BTreeSet<i32>,
     entries: u64,
@@ -45,6 +47,8 @@ pub(super) enum Arrival {
     EndToClient(WireId),
     /// The connection breaks, for both sides.
     Reset(WireId),
+    /// It breaks for the client; what the client wrote travels on.
+    ResetClient(WireId),
     /// The client closed, after all it had sent.
     EndToBroker(WireId),
     /// The client's socket takes bytes again.
@@ -141,6 +145,11 @@ impl Network {
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<Arrival> {
         let entry = self.agenda.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// Whether there is readiness to tell of.
+    pub(super) fn has_events(&self) -> bool {
+        !self.edges.is_empty() || !self.spurious.is_empty()
     }
 
     /// The readiness of a link changed: tell of it if somebody listens.

@@ -6,19 +6,23 @@
 //!            \---- ending: close early, drop -------------------------------^
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
+use kafka_test_support::{Cluster, ClusterConfig, FirstSequence, TopicConfig, VersionProfile};
 
 use super::application::Applications;
+use super::coverage::Coverage;
 use super::faults::{FaultKind, Faults};
-use super::ledger::{SharedLedger, Violation};
+use super::guarantees::Cell;
+use super::ledger::{BlockingCall, SharedLedger, Violation};
 use super::names::Names;
 use super::network::Network;
 use super::oracle::Oracle;
+use super::probes::Probes;
 use super::scenario::{ClusterPlan, ConfigPlan, Ending, Scenario};
 use super::streams::stream;
 use super::trace::Trace;
@@ -38,15 +42,35 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     pub(crate) polls: u64,
     pub(crate) fired: BTreeMap<FaultKind, u64>,
+    /// Promises that could have been broken in it.
+    pub(crate) cells: BTreeSet<Cell>,
+    /// How much time passed in it.
+    pub(crate) simulated: Duration,
+    /// What it came by.
+    pub(crate) coverage: Coverage,
     /// In words, if asked for.
     pub(crate) trace: String,
 }
 
 /// Runs it.
 pub(crate) fn run(scenario: &Scenario, with_words: bool) -> Report {
+    let _quiet = panics::Quiet::begin();
     let mut simulation = Simulation::new(scenario, with_words);
-    simulation.safety_phase();
-    simulation.liveness_phase();
+    match scenario.ending {
+        Ending::Close => {
+            simulation.safety_phase(scenario.safety);
+            simulation.liveness_phase();
+            simulation.close(simulation.longest_close());
+        }
+        Ending::CloseEarly { at, timeout } => {
+            simulation.safety_phase(at.min(scenario.safety));
+            simulation.close(timeout);
+        }
+        Ending::Drop { at } => {
+            simulation.safety_phase(at.min(scenario.safety));
+            simulation.drop_producer();
+        }
+    }
     simulation.finish()
 }
 
@@ -54,15 +78,21 @@ struct Simulation<'s> {
     scenario: &'s Scenario,
     world: Arc<Mutex<World>>,
     ledger: SharedLedger,
-    producer: KafkaProducer,
+    /// None once the application has dropped it.
+    producer: Option<KafkaProducer>,
     sender: SenderThread,
+    turns: u64,
+    /// A panic of the product, or a judge who has seen enough: nothing more is asked of it.
+    is_over: bool,
 }
 
 impl<'s> Simulation<'s> {
     fn new(scenario: &'s Scenario, with_words: bool) -> Self {
         let (time, clock) = Time::mock();
         let cluster = cluster(&scenario.cluster);
-        let (network, names) = addresses(&scenario.cluster);
+        let (network, mut names) = addresses(&scenario.cluster);
+        names.go_wrong(&scenario.faults);
+        let ledger = SharedLedger::default();
         let world = Arc::new(Mutex::new(World {
             clock: Arc::clone(&clock),
             cluster,
@@ -70,6 +100,8 @@ impl<'s> Simulation<'s> {
             names,
             faults: Faults::new(scenario),
             applications: None,
+            probes: Probes::default(),
+            horizon: None,
             oracle: Oracle::new(scenario),
             trace: Trace::new(with_words),
             wakeup: None,
@@ -82,22 +114,36 @@ impl<'s> Simulation<'s> {
             lookups: world.clone(),
         };
         let config = producer_config(&scenario.config);
-        let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
+        for contradiction in &scenario.config.contradictions {
+            if let Err(text) = contradiction.check(config.clone()) {
+                ledger.lock().violation("P11", Duration::ZERO, text);
+            }
+        }
+        let (producer, mut sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let ledger = SharedLedger::default();
-        let applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
-        lock(&world).applications = Some(applications);
+        sender.begin_sequences_at(scenario.config.first_sequence);
+        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
+        let mut held = lock(&world);
+        applications.set_client_faults(held.faults.client.clone());
+        held.applications = Some(applications);
+        drop(held);
         Self {
             scenario,
             world,
             ledger,
-            producer,
+            producer: Some(producer),
             sender,
+            turns: 0,
+            is_over: false,
         }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.world)
+    }
+
+    fn now(&self) -> Duration {
+        self.world().now()
     }
 
     /// One turn of the Sender thread, or the time in which it gets no processor.
@@ -107,73 +153,241 @@ impl<'s> Simulation<'s> {
             let now = world.now();
             if let Some(until) = world.faults.sender_is_stalled_until(now) {
                 world.pass(until);
+                world.oracle.on_stall(now, until);
             }
         }
-        self.sender.turn();
-    }
-
-    fn safety_phase(&mut self) {
-        loop {
-            self.turn();
-            let world = self.world();
-            let applications = world.applications.as_ref().expect("there from the start");
-            if applications.are_done() || world.now() >= self.scenario.safety {
-                return;
-            }
+        self.turns += 1;
+        let sender = &mut self.sender;
+        if catch_unwind(AssertUnwindSafe(|| sender.turn())).is_err() {
+            self.broken("P11", format!("the Sender panicked: {}", panics::last()));
+        } else if self.world().oracle.wants_to_stop() {
+            self.is_over = true;
+        } else if self.turns > MOST_TURNS {
+            self.broken("P9", format!("{MOST_TURNS} turns were not enough"));
         }
     }
 
+    /// A turn that waits no longer than until then.
+    fn turn_until(&mut self, until: Duration) {
+        self.world().horizon = Some(until);
+        self.turn();
+        self.world().horizon = None;
+    }
+
+    fn broken(&mut self, property: &'static str, text: String) {
+        let now = self.now();
+        self.ledger.lock().violation(property, now, text);
+        self.is_over = true;
+    }
+
+    /// Faults and calls, until the calls are made or the time is over.
+    fn safety_phase(&mut self, until: Duration) {
+        while !self.is_over {
+            {
+                let world = self.world();
+                if world.applications().are_done() || world.now() >= until {
+                    return;
+                }
+            }
+            self.turn_until(until);
+        }
+    }
+
+    /// Everything is repaired: what waits goes on, and each partition takes another record, soon.
     fn liveness_phase(&mut self) {
-        {
+        let began = {
             let mut world = self.world();
             world.heal();
-            let applications = world.applications.as_mut().expect("there from the start");
-            applications.stop();
-        }
-        self.producer.begin_close();
-        let end = self.world().now() + Duration::from_secs(600);
-        while !self.sender.is_done() {
-            self.turn();
-            let now = self.world().now();
-            if now > end {
-                let text = "close did not end".to_owned();
-                self.ledger.lock().violation("P4", now, text);
-                self.producer.force_close();
+            world.applications_mut().stop();
+            world.now()
+        };
+        let probes = match &self.producer {
+            Some(producer) if !self.is_over => {
+                Probes::begin(self.scenario, producer.clone(), self.ledger.clone(), began)
             }
+            _ => return,
+        };
+        self.world().probes = probes;
+        // They bring what is wrong to light by then, at the latest.
+        let until = began + self.longest_close();
+        while !self.is_over {
+            {
+                let world = self.world();
+                let done = world.probes.are_done() && world.applications().are_done();
+                if done || world.now() >= until {
+                    return;
+                }
+            }
+            self.turn_until(until);
         }
     }
 
-    fn finish(self) -> Report {
-        let afterwards = self.sender.end();
-        drop(self.producer);
-        let mut world = lock(&self.world);
-        world.applications = None;
-        let now = world.now();
-        let ledger = self.ledger.lock();
-        let World {
-            oracle, cluster, ..
-        } = &mut *world;
-        oracle.finish(cluster, &ledger, &afterwards);
-        let mut violations = ledger.violations.clone();
-        violations.append(&mut oracle.violations);
-        for entry in &ledger.entries {
-            let id = entry.spec.id;
-            world.trace.note(
-                now,
-                format_args!("-"),
-                format_args!("{id}: {:?}", entry.callbacks),
-            );
+    /// So long nothing can take: a record may be appended when `max.block.ms` is nearly over.
+    fn longest_close(&self) -> Duration {
+        let config = &self.scenario.config;
+        Duration::from_millis(config.delivery_timeout_ms + config.max_block_ms) + SLACK
+    }
+
+    /// `close(timeout)`, with whatever goes wrong meanwhile.
+    fn close(&mut self, timeout: Duration) {
+        let Some(producer) = self.producer.clone() else {
+            return;
+        };
+        let began = self.now();
+        let call = self.begin_call("close", began, Some(timeout));
+        producer.begin_close();
+        self.until_sender_is_done(began + timeout);
+        if !self.is_over && !self.sender.is_done() {
+            producer.force_close();
+            self.until_sender_is_done(began + timeout + SLACK);
         }
+        self.end_call(call);
+        let now = self.now();
+        let outcome = producer.end_of_close();
+        self.world().applications_mut().on_closed(now, outcome);
+        self.let_threads_return();
+    }
+
+    /// The last clone is dropped: what was accepted still goes out, for at most `delivery.timeout.ms`.
+    fn drop_producer(&mut self) {
+        let began = self.now();
+        let limit = Duration::from_millis(self.scenario.config.delivery_timeout_ms);
+        let call = self.begin_call("drop", began, Some(limit));
+        self.world().applications_mut().drop_producers();
+        self.world().probes = Probes::default();
+        self.producer = None;
+        self.until_sender_is_done(began + limit + SLACK);
+        self.end_call(call);
+    }
+
+    fn until_sender_is_done(&mut self, until: Duration) {
+        while !self.is_over && !self.sender.is_done() && self.now() < until {
+            self.turn_until(until);
+        }
+    }
+
+    /// Calls that are in progress when the producer is closed return at once.
+    fn let_threads_return(&mut self) {
+        let mut world = self.world();
+        let now = world.now();
+        world.applications_mut().stop();
+        world.pass(now + Duration::from_millis(1));
+    }
+
+    fn begin_call(&self, name: &'static str, began: Duration, timeout: Option<Duration>) -> usize {
+        let mut ledger = self.ledger.lock();
+        ledger.closed_at.get_or_insert(began);
+        ledger.blocking_calls.push(BlockingCall {
+            name,
+            began,
+            timeout,
+            ended: None,
+        });
+        ledger.blocking_calls.len() - 1
+    }
+
+    fn end_call(&self, call: usize) {
+        let now = self.now();
+        if !self.is_over && (self.world().now() <= now) {
+            self.ledger.lock().blocking_calls[call].ended = Some(now);
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        if !self.is_over && !self.sender.is_done() {
+            self.broken("P4", "the Sender thread did not end".to_owned());
+        }
+        let Self {
+            scenario,
+            world,
+            ledger,
+            producer,
+            sender,
+            ..
+        } = self;
+        let is_over = self.is_over;
+        let afterwards = catch_unwind(AssertUnwindSafe(|| sender.end())).ok();
+        {
+            let mut world = lock(&world);
+            world.probes = Probes::default();
+            let now = world.now();
+            let mut applications = world.applications.take();
+            drop(world);
+            if let (Some(applications), false) = (&mut applications, is_over) {
+                applications.finish(now);
+            }
+            drop(applications);
+        }
+        drop(producer);
+        let mut world = lock(&world);
+        let now = world.now();
+        let mut ledger = ledger.lock();
+        if let (Some(afterwards), false) = (&afterwards, is_over) {
+            let open_links = world.network.open_links();
+            let World {
+                oracle, cluster, ..
+            } = &mut *world;
+            oracle.finish(cluster, &ledger, afterwards, open_links);
+        }
+        let mut violations = std::mem::take(&mut ledger.violations);
+        violations.append(&mut world.oracle.take_violations());
+        world.trace.told(&ledger, now);
         Report {
-            seed: self.scenario.seed,
+            seed: scenario.seed,
             violations,
             hash: world.trace.hash(),
-            outcome_hash: 0,
+            outcome_hash: ledger.outcome_hash(),
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
-            fired: world.faults.fired(),
+            fired: world.fired(),
+            cells: world.oracle.cells(),
+            simulated: now,
+            coverage: std::mem::take(&mut world.trace.coverage),
             trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
         }
+    }
+}
+
+/// Panics of simulated code are told by the violation that they are, not on standard error.
+mod panics {
+    use std::cell::{Cell, RefCell};
+    use std::sync::Once;
+
+    thread_local! {
+        static IS_SIMULATING: Cell<bool> = const { Cell::new(false) };
+        static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+
+    /// While it lives, this thread simulates.
+    pub(super) struct Quiet(());
+
+    impl Quiet {
+        pub(super) fn begin() -> Self {
+            static HOOK: Once = Once::new();
+            HOOK.call_once(|| {
+                let usual = std::panic::take_hook();
+                std::panic::set_hook(Box::new(move |panic| {
+                    if IS_SIMULATING.get() {
+                        LAST.set(panic.to_string());
+                    } else {
+                        usual(panic);
+                    }
+                }));
+            });
+            IS_SIMULATING.set(true);
+            Self(())
+        }
+    }
+
+    impl Drop for Quiet {
+        fn drop(&mut self) {
+            IS_SIMULATING.set(false);
+        }
+    }
+
+    /// What the last one said.
+    pub(super) fn last() -> String {
+        LAST.take()
     }
 }
 
@@ -185,7 +399,15 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     let mut config = ClusterConfig::brokers(plan.brokers)
         .seed(plan.seed)
         .auto_create_topics(false);
+    config.versions = VERSIONS[plan.versions % VERSIONS.len()];
     config.producer_window = plan.producer_window;
+    config.first_producer_epoch = plan.first_epoch;
+    if let Some(after) = plan.forgets_after_ms {
+        config.producer_id_expiration_ms = i64::try_from(after).expect("short");
+    }
+    if plan.refuses_unknown_first_sequence {
+        config.first_sequence = Some(FirstSequence::ZeroInNewLog);
+    }
     for topic in &plan.topics {
         let mut topic_config = TopicConfig::new(&topic.name, topic.partitions)
             .max_message_bytes(topic.max_message_bytes)
@@ -200,7 +422,7 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     cluster
 }
 
-fn host_of(node: i32) -> String {
+pub(super) fn host_of(node: i32) -> String {
     format!("broker-{node}.sim")
 }
 
@@ -269,10 +491,21 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
     }
 }
 
-const PORT: u16 = 9092;
+pub(super) const PORT: u16 = 9092;
+/// Whose brokers there are, the newest first.
+const VERSIONS: [VersionProfile; 4] = [
+    VersionProfile::KAFKA_43,
+    VersionProfile::KAFKA_39,
+    VersionProfile::KAFKA_28,
+    VersionProfile::KAFKA_21,
+];
+/// Above what any bound of the oracle allows.
+const SLACK: Duration = Duration::from_secs(1);
+/// A run that needs more is one that spins.
+const MOST_TURNS: u64 = 5_000_000;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
@@ -300,6 +533,7 @@ mod tests {
                 rebootstrap_trigger_ms: None,
                 ignore_keys: false,
                 first_sequence: 0,
+                contradictions: Vec::new(),
                 bootstrap_servers: 1,
                 bootstrap_by_name: true,
             },
@@ -324,9 +558,13 @@ mod tests {
                     seed,
                     calls: 1000,
                     pause_us: 300,
+                    burst: 1,
                     largest_value: 100,
                     huge_records: 0,
-                    habits: Habits::default(),
+                    habits: Habits {
+                        callback: 1000,
+                        ..Habits::default()
+                    },
                 })
                 .collect(),
             faults: Vec::new(),
@@ -339,12 +577,63 @@ mod tests {
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
         let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000);
+        assert_eq!(report.records, 2003, "three of them are probes");
         assert!(
-            report.trace.contains("1999: [("),
+            report.trace.contains("record 1999: Acked"),
             "{}",
             &report.trace[report.trace.len() - 2000..]
         );
         assert_eq!(report.hash, run(&simple(1), false).hash);
+    }
+
+    /// For looking at many: `SEEDS=from..to`.
+    #[test]
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
+            if std::env::var("CALM").is_ok() {
+                scenario.faults.clear();
+            }
+            let clock = Time::default();
+            let began = clock.now();
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(4).collect();
+            let took = clock.now() - began;
+            println!(
+                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
+                report.records,
+                report.polls,
+                report.simulated,
+                report.violations.len()
+            );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
+        }
+    }
+
+    #[test]
+    fn run_of_many_seeds_keeps_every_promise() {
+        use super::super::draw::Mix;
+        let from: u64 = std::env::var("SIM_FROM").map_or(0, |from| from.parse().unwrap());
+        let seeds: u64 = std::env::var("SIM_SEEDS").map_or(10, |seeds| seeds.parse().unwrap());
+        for seed in from..from + seeds {
+            let scenario = Scenario::draw(seed, Mix::Default);
+            let started = Time::default().now();
+            let report = run(&scenario, false);
+            let took = Time::default().now() - started;
+            println!(
+                "{seed}: {took:?} simulated {:?} records {} polls {} {:?}",
+                report.simulated,
+                report.records,
+                report.polls,
+                report.violations.iter().take(3).collect::<Vec<_>>()
+            );
+        }
     }
 }

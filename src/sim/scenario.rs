@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::draw::Contradiction;
 use super::faults::FaultPlan;
 
 /// Everything about one run.
@@ -46,6 +47,8 @@ pub(crate) struct ConfigPlan {
     pub(crate) ignore_keys: bool,
     /// Where the sequences of each partition begin, for runs near their wrap.
     pub(crate) first_sequence: i32,
+    /// Settings that contradict each other, tried before the run: each has to be refused.
+    pub(crate) contradictions: Vec<Contradiction>,
     /// How many of the brokers `bootstrap.servers` names.
     pub(crate) bootstrap_servers: usize,
     /// Whether it names them by host name (then the simulated DNS is asked).
@@ -84,29 +87,42 @@ pub(crate) struct ThreadPlan {
     pub(crate) calls: u32,
     /// Between two calls, on average, in microseconds.
     pub(crate) pause_us: u64,
+    /// So many calls follow each other without a pause, on average; then comes a longer one.
+    pub(crate) burst: u32,
     /// Largest value in the ordinary case; sizes are log-uniform below it.
     pub(crate) largest_value: usize,
-    /// Additional records of up to 1 MB.
+    /// Most records of up to 1.2 MB, besides.
     pub(crate) huge_records: u32,
-    /// Weights of the calls, see `application.rs`.
+    /// How often it makes which call, see `application/calls.rs`.
     pub(crate) habits: Habits,
 }
 
 /// How often, per mille of a thread's calls.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Habits {
+    // Of all calls:
+    pub(crate) flush: u32,
+    pub(crate) flush_timeout: u32,
+    pub(crate) partitions_for: u32,
+    pub(crate) renew_clone: u32,
+    // Of sends: which way.
+    pub(crate) try_send: u32,
+    pub(crate) send_when_ready: u32,
+    /// `with_serializers`: others than the default ones, some of which fail or panic.
+    pub(crate) serializers: u32,
+    // Of sends: what.
     pub(crate) keyed: u32,
     pub(crate) explicit_partition: u32,
     pub(crate) explicit_timestamp: u32,
     pub(crate) headers: u32,
-    pub(crate) callback: u32,
-    pub(crate) try_send: u32,
-    pub(crate) flush: u32,
-    pub(crate) wait_for_handle: u32,
-    pub(crate) drop_handle: u32,
     pub(crate) null_value: u32,
+    pub(crate) huge: u32,
+    /// Bad partition, negative timestamp, unknown topic, name that no topic can have.
     pub(crate) bad_record: u32,
-    pub(crate) partitions_for: u32,
+    // Of sends: what is done about the outcome.
+    pub(crate) callback: u32,
+    pub(crate) wait_for_handle: u32,
+    pub(crate) keep_handle: u32,
 }
 
 /// How a run ends.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::faults::Direction;
 use super::network::{Arrival, LinkState};
+use super::trace::Happening;
 use super::world::World;
 use crate::client::{Addresses, LookupTicket, Lookups};
 use crate::network::{Wakeup, Wire, WireEvent, WireId, WireInterest};
@@ -19,13 +20,18 @@ impl Wire for World {
         let now = self.now();
         // Nobody listens there: node 0 is nobody, and refuses.
         let node = self.network.listeners.get(&address).copied().unwrap_or(0);
-        let id = self.begin_connect(node)?;
-        self.trace.note(
+        let (id, is_connected) = self.begin_connect(node)?;
+        self.oracle.on_connect(now, node, id);
+        let link = id;
+        self.trace.event(
             now,
-            format_args!("-"),
-            format_args!("connects to {address} as {id:?}"),
+            Happening::Connects {
+                link,
+                node,
+                address,
+            },
         );
-        Ok((id, false))
+        Ok((id, is_connected))
     }
 
     fn finish_connect(&mut self, id: WireId) -> io::Result<bool> {
@@ -49,7 +55,13 @@ impl Wire for World {
                 LinkState::Connected | LinkState::Connecting => Err(ErrorKind::WouldBlock.into()),
             };
         }
-        let most = self.faults.network.readable(now, id, link.inbox.len());
+        if self.faults.network.interrupts(now, link.node) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let most = self
+            .faults
+            .network
+            .readable(now, link.node, link.inbox.len());
         let count = into.len().min(link.inbox.len()).min(most.max(1));
         for (to, from) in into.iter_mut().zip(link.inbox.drain(..count)) {
             *to = from;
@@ -57,6 +69,9 @@ impl Wire for World {
         let node = link.node;
         link.read.push(&into[..count]);
         while let Some(frame) = link.read.next() {
+            let link = id;
+            self.trace
+                .event(now, Happening::Answer { link, node, frame });
             self.oracle.on_answer(now, node, id, frame);
         }
         Ok(count)
@@ -75,8 +90,15 @@ impl Wire for World {
         if link.full_until.is_some() {
             return Err(ErrorKind::WouldBlock.into());
         }
+        if self.faults.network.interrupts(now, link.node) {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let offered: usize = from.iter().map(|slice| slice.len()).sum();
-        let room = self.faults.network.room(now, (id, link.node), offered);
+        let backlog = link.last_to_broker.saturating_sub(now);
+        let room = self
+            .faults
+            .network
+            .room(now, (id, link.node), offered, backlog);
         let count = room.bytes.min(offered);
         let mut bytes = Vec::with_capacity(count);
         for slice in from {
@@ -97,6 +119,9 @@ impl Wire for World {
         let node = link.node;
         link.written.push(&bytes);
         while let Some(frame) = link.written.next() {
+            let link = id;
+            self.trace
+                .event(now, Happening::Request { link, node, frame });
             self.oracle.on_request(now, node, id, frame);
         }
         self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
@@ -116,10 +141,10 @@ impl Wire for World {
 
     fn close(&mut self, id: WireId) {
         let now = self.now();
-        self.trace
-            .note(now, format_args!("-"), format_args!("closes {id:?}"));
+        self.trace.event(now, Happening::Closes { link: id });
         self.oracle.on_closed(now, id);
         self.network.edges.remove(&id);
+        self.faults.network.closed(id);
         let Some(link) = self.network.links.get_mut(&id) else {
             return;
         };
@@ -148,12 +173,15 @@ impl Wire for World {
 impl Lookups for World {
     fn ask(&mut self, ticket: LookupTicket, host: &str, port: u16) {
         let now = self.now();
-        self.trace
-            .note(now, format_args!("-"), format_args!("looks up {host}"));
+        self.trace.event(now, Happening::LooksUp { host, port });
         self.names.ask(now, ticket, host, port);
     }
 
     fn next_answer(&mut self) -> Option<(LookupTicket, Addresses)> {
-        self.names.next_answer()
+        let answer = self.names.next_answer()?;
+        let now = self.now();
+        let found = answer.1.as_ref().map_or(0, Vec::len);
+        self.trace.event(now, Happening::Resolved { found });
+        Some(answer)
     }
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use kafka_test_support::{Cluster, ConnState};
 
 use super::application::Applications;
-use super::faults::{ConnectFate, Direction, Faults};
+use super::faults::{Break, ConnectFate, Direction, Faults};
 use super::names::Names;
 use super::network::{Arrival, LinkState, Network};
 use super::oracle::Oracle;
-use super::trace::Trace;
+use super::probes::Probes;
+use super::trace::{Happening, Trace};
 use crate::network::{Wakeup, WireEvent, WireId};
 use crate::time::MockTime;
 
@@ -28,6 +29,9 @@ pub(crate) struct World {
     pub(super) faults: Faults,
     /// There from the moment the producer is.
     pub(super) applications: Option<Applications>,
+    pub(super) probes: Probes,
+    /// Who runs the simulation wants to decide something then.
+    pub(super) horizon: Option<Duration>,
     pub(super) oracle: Oracle,
     pub(super) trace: Trace,
     pub(super) wakeup: Option<Wakeup>,
@@ -37,6 +41,14 @@ pub(crate) struct World {
 impl World {
     pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    pub(super) fn applications(&self) -> &Applications {
+        self.applications.as_ref().expect("there until the end")
+    }
+
+    pub(super) fn applications_mut(&mut self) -> &mut Applications {
+        self.applications.as_mut().expect("there until the end")
     }
 
     /// When something happens by itself.
@@ -49,6 +61,7 @@ impl World {
             self.applications
                 .as_ref()
                 .and_then(Applications::next_event),
+            self.probes.has_woken().then_some(Duration::ZERO),
         ]
         .into_iter()
         .flatten()
@@ -71,14 +84,10 @@ impl World {
         if let Some(applications) = &mut self.applications {
             applications.run_due(now, &mut self.trace);
         }
-        let events: Vec<_> = self.cluster.history().cloned().collect();
-        self.cluster.clear_history();
+        self.probes.run_due(now);
+        let events = self.cluster.take_history();
         for event in &events {
-            self.trace.note(
-                now,
-                format_args!("node {}", event.node),
-                format_args!("{:?} {:?}", event.connection, event.what),
-            );
+            self.trace.event(now, Happening::Cluster(event));
         }
         self.oracle.on_cluster(now, &events);
     }
@@ -116,12 +125,15 @@ impl World {
         self.wakeup.get_or_insert_with(|| wakeup.clone());
         self.polls += 1;
         let began = self.now();
-        let deadline = began.saturating_add(whole_milliseconds(timeout));
+        let over = began.saturating_add(whole_milliseconds(timeout));
+        let deadline = self
+            .horizon
+            .map_or(over, |horizon| over.min(horizon.max(began)));
         self.clock.advance(TURN);
         loop {
             self.run_due();
             let now = self.now();
-            if !self.network.edges.is_empty() || wakeup.is_called() || now >= deadline {
+            if self.network.has_events() || wakeup.is_called() || now >= deadline {
                 break;
             }
             self.advance_to(
@@ -136,6 +148,17 @@ impl World {
     }
 
     fn take_edges(&mut self, events: &mut Vec<WireEvent>) {
+        for id in std::mem::take(&mut self.network.spurious) {
+            let link = self.network.links.get(&id);
+            if let Some((token, interest)) = link.and_then(|link| link.registered) {
+                events.push(WireEvent {
+                    token,
+                    is_readable: interest.read,
+                    is_writable: interest.write,
+                    has_ended: false,
+                });
+            }
+        }
         for id in std::mem::take(&mut self.network.edges) {
             let Some(link) = self.network.links.get(&id) else {
                 continue;
@@ -177,6 +200,7 @@ impl World {
                 }
             }
             Arrival::Reset(id) => self.reset(id, now),
+            Arrival::ResetClient(id) => self.break_link(id, std::io::ErrorKind::ConnectionReset),
             Arrival::EndToBroker(id) => self.arrive_end_at_broker(id, now),
             Arrival::Writable(id) => {
                 if let Some(link) = self.network.links.get_mut(&id) {
@@ -197,6 +221,9 @@ impl World {
             self.network.links.remove(&id);
             return;
         }
+        if link.state != LinkState::Connecting {
+            return;
+        }
         let node = link.node;
         // The system of a node that stands still takes connections all the same.
         if !self.network.paused.contains(&node) {
@@ -211,6 +238,8 @@ impl World {
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Connected;
         }
+        self.trace
+            .event(now, Happening::Connected { link: id, node });
         self.network.touch(id);
     }
 
@@ -253,8 +282,11 @@ impl World {
     }
 
     fn break_link(&mut self, id: WireId, why: std::io::ErrorKind) {
+        let now = self.now();
         if let Some(link) = self.network.links.get_mut(&id) {
             link.state = LinkState::Failed(why);
+            let (link, node) = (id, link.node);
+            self.trace.event(now, Happening::Breaks { link, node, why });
             self.network.touch(id);
             self.network.forget_dead(id);
         }
@@ -359,18 +391,27 @@ impl World {
             .faults
             .network
             .transit(now, (id, link.node), direction, bytes.len());
-        *lost |= transit.lost;
         if *lost {
             return;
         }
+        *lost |= transit.lost_after.is_some();
+        let broken = transit.broken_after.filter(|_| !*lost);
+        let arrives = match (transit.lost_after, broken) {
+            (Some(most), _) | (None, Some((most, Break::Reset | Break::End))) => most,
+            (None, None | Some((_, Break::ClientOnly))) => bytes.len(),
+        };
+        bytes.truncate(arrives);
         let mut at = (*last).max(now + transit.delay);
-        let reset_after = transit.reset_after.map(|most| most.min(bytes.len()));
-        if let Some(most) = reset_after {
-            bytes.truncate(most);
-        }
         let mut pieces = Vec::new();
+        let mut cut = 0;
         while !bytes.is_empty() {
-            let piece = bytes.split_to(transit.piece.clamp(1, bytes.len()));
+            let most = if cut < transit.cut_first {
+                transit.piece.min(transit.rest_piece)
+            } else {
+                transit.rest_piece
+            };
+            let piece = bytes.split_to(most.clamp(1, bytes.len()));
+            cut += piece.len();
             pieces.push((at, piece));
             at += transit.between_pieces;
         }
@@ -382,17 +423,40 @@ impl World {
             };
             self.network.schedule(at, arrival);
         }
-        if reset_after.is_some() {
-            self.network.schedule(at, Arrival::Reset(id));
+        match broken {
+            Some((_, Break::Reset)) => self.network.schedule(at, Arrival::Reset(id)),
+            Some((_, Break::End)) => {
+                self.network.schedule(at, Arrival::EndToClient(id));
+                self.network.schedule(at, Arrival::EndToBroker(id));
+            }
+            Some((_, Break::ClientOnly)) => {
+                self.network
+                    .schedule(now + SHORTEST_WAY, Arrival::ResetClient(id));
+            }
+            None => {}
         }
     }
 
-    /// A connect begins.
-    pub(super) fn begin_connect(&mut self, node: i32) -> std::io::Result<WireId> {
+    /// A connect begins. True: it is through already.
+    pub(super) fn begin_connect(&mut self, node: i32) -> std::io::Result<(WireId, bool)> {
         let now = self.now();
         let id = self.network.open(node);
         match self.faults.network.connect(now, (id, node)) {
             ConnectFate::After(after) => self.network.schedule(now + after, Arrival::Connect(id)),
+            ConnectFate::AtOnce => {
+                self.arrive_connect(id, now);
+                let state = self.network.links.get(&id).map(|link| link.state);
+                if let Some(LinkState::Failed(kind)) = state {
+                    self.network.links.remove(&id);
+                    return Err(kind.into());
+                }
+                return Ok((id, true));
+            }
+            ConnectFate::ThenReset(after, reset) => {
+                self.network.schedule(now + after, Arrival::Connect(id));
+                self.network
+                    .schedule(now + after + reset, Arrival::Reset(id));
+            }
             ConnectFate::Refused(after) => {
                 self.network.schedule(now + after, Arrival::Refused(id));
             }
@@ -402,7 +466,7 @@ impl World {
                 return Err(kind.into());
             }
         }
-        Ok(id)
+        Ok((id, false))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod ci;
 mod fuzz;
+mod interleave;
 mod run;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ cargo xtask COMMAND
   msrv    the library builds with the oldest Rust that Cargo.toml promises
   fuzz    [--seconds N] [TARGET]: replays what the fuzzer has for each target, or one, and lets it
           look for more for N seconds (20); needs a C++ compiler
+  interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
+          threads in every order (loom) and in N orders (shuttle) over the locks of the library
   help    this text
 ";
 
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
+        "interleave" => interleave::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

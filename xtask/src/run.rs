@@ -34,6 +34,11 @@ impl Step {
         self
     }
 
+    /// For who wants more than to run it.
+    pub(crate) fn into_command(self) -> Command {
+        self.0
+    }
+
     pub(crate) fn run(mut self) -> Result<(), String> {
         let shown = self.shown();
         println!("+ {shown}");

@@ -8,10 +8,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+use crate::planted::{Plant, planted};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Hands out chunks and counts bytes.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ pub(crate) enum Allocation {
 #[derive(Debug)]
 pub(crate) struct PooledBuffer {
     memory: Vec<u8>,
+    /// What comes back with it; nothing if it was released early.
+    #[cfg(feature = "planted")]
+    counts: usize,
     pool: Arc<BufferPool>,
 }
 
@@ -96,7 +100,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }
@@ -156,17 +160,22 @@ impl BufferPool {
         };
         let needed = chunk_bytes + charged;
         let mut memories = Vec::with_capacity(chunks);
-        {
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let (mut waker, mut woken) = (waker.cloned(), Vec::new());
+        let is_claimed = {
             let mut state = self.state.lock();
             if state.closed {
                 return Allocation::Closed;
             }
-            if !self.claim(&mut state, needed, ticket, waker) {
-                return Allocation::Blocked;
+            let is_claimed = self.claim(&mut state, needed, (ticket, &mut waker), &mut woken);
+            if is_claimed {
+                memories.extend((0..chunks).map(|_| state.free.pop()));
             }
-            for _ in 0..chunks {
-                memories.push(state.free.pop());
-            }
+            is_claimed
+        };
+        woken.into_iter().for_each(Waker::wake);
+        if !is_claimed {
+            return Allocation::Blocked;
         }
         let chunks = memories
             .into_iter()
@@ -175,30 +184,43 @@ impl BufferPool {
         Allocation::Chunks { chunks, charged }
     }
 
-    /// Whether `needed` bytes are the ticket's now.
+    /// Whether `needed` bytes are the ticket's now. The record may have become smaller or larger
+    /// since the ticket took its place: what that leaves is for those behind it.
     fn claim(
         self: &Arc<Self>,
         state: &mut State,
         needed: usize,
-        ticket: &mut MemoryTicket,
-        waker: Option<&Waker>,
+        (ticket, waker): (&mut MemoryTicket, &mut Option<Waker>),
+        woken: &mut Vec<Waker>,
     ) -> bool {
         if let Some((id, _)) = ticket.place {
             if let Some(at) = state.granted.iter().position(|(granted, _)| *granted == id) {
                 let (_, bytes) = state.granted.swap_remove(at);
                 ticket.place = None;
-                // The record may have become smaller or larger since: settle the difference.
-                if bytes >= needed {
-                    state.available += bytes - needed;
+                let is_enough = bytes >= needed;
+                state.available += bytes - if is_enough { needed } else { 0 };
+                if bytes != needed {
+                    self.serve(state, woken);
+                }
+                if is_enough {
                     return true;
                 }
-                state.available += bytes;
             } else if let Some(waiter) = state.line.iter_mut().find(|waiter| waiter.ticket == id) {
+                let is_as_before = waiter.needed == needed;
                 waiter.needed = needed;
                 if let Some(waker) = waker {
-                    waiter.waker.clone_from(waker);
+                    std::mem::swap(&mut waiter.waker, waker);
                 }
-                return false;
+                if is_as_before {
+                    return false;
+                }
+                self.serve(state, woken);
+                let granted = state.granted.iter().position(|(granted, _)| *granted == id);
+                if let Some(at) = granted {
+                    state.granted.swap_remove(at);
+                    ticket.place = None;
+                }
+                return granted.is_some();
             }
         }
         if state.line.is_empty() && state.available >= needed {
@@ -206,13 +228,13 @@ impl BufferPool {
             ticket.place = None;
             return true;
         }
-        if let Some(waker) = waker {
+        if let Some(waker) = waker.take() {
             let id = state.next_ticket;
             state.next_ticket += 1;
             state.line.push_back(Waiter {
                 ticket: id,
                 needed,
-                waker: waker.clone(),
+                waker,
             });
             self.waiting.store(state.line.len(), Ordering::Release);
             ticket.place = Some((id, Arc::clone(self)));
@@ -224,6 +246,8 @@ impl BufferPool {
         let memory = memory.unwrap_or_else(|| Vec::with_capacity(self.chunk_size));
         PooledBuffer {
             memory,
+            #[cfg(feature = "planted")]
+            counts: self.chunk_size,
             pool: Arc::clone(self),
         }
     }
@@ -273,10 +297,15 @@ impl BufferPool {
 
     #[cold]
     fn leave(&self, ticket: u64) {
+        if planted(Plant::R62) {
+            // franz-go 1.17.1: nobody told the line.
+            return;
+        }
         let mut woken = Vec::new();
-        {
+        let _gone = {
             let mut state = self.state.lock();
-            state.line.retain(|waiter| waiter.ticket != ticket);
+            let at = state.line.iter().position(|waiter| waiter.ticket == ticket);
+            let gone = at.and_then(|at| state.line.remove(at));
             if let Some(at) = state
                 .granted
                 .iter()
@@ -286,7 +315,8 @@ impl BufferPool {
                 state.available += bytes;
             }
             self.serve(&mut state, &mut woken);
-        }
+            gone
+        };
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -298,6 +328,20 @@ impl MemoryTicket {
         if self.place.is_some() {
             self.leave();
         }
+    }
+
+    /// Whether its owner has been called, or ought to have been: it was given room, or heads the
+    /// line while there is enough.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.place.as_ref().is_some_and(|(ticket, pool)| {
+            let state = pool.state.lock();
+            let is_granted = state.granted.iter().any(|(granted, _)| granted == ticket);
+            let head = state.line.front();
+            let has_room =
+                head.is_some_and(|head| head.ticket == *ticket && head.needed <= state.available);
+            is_granted || has_room
+        })
     }
 
     #[cold]
@@ -327,17 +371,35 @@ impl AsMut<Vec<u8>> for PooledBuffer {
     }
 }
 
+impl PooledBuffer {
+    /// The mistake that `Plant::ReleasedEarly` stands for; without plants, nothing.
+    pub(super) fn release_early(&mut self) {
+        #[cfg(feature = "planted")]
+        self.pool.release(std::mem::take(&mut self.counts));
+    }
+}
+
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut memory = std::mem::take(&mut self.memory);
+        #[cfg(feature = "planted")]
+        crate::planted::note_returned(&memory);
         // Stale bytes must never be taken for fresh ones: tests poison what is free.
         if cfg!(any(test, fuzzing)) {
             memory.iter_mut().for_each(|byte| *byte = 0xDD);
         }
         memory.clear();
-        self.pool.credit(self.pool.chunk_size, Some(memory));
+        #[cfg(feature = "planted")]
+        let counts = self.counts;
+        #[cfg(not(feature = "planted"))]
+        let counts = self.pool.chunk_size;
+        self.pool.credit(counts, Some(memory));
     }
 }
+
+#[cfg(interleave)]
+#[path = "buffer_pool_interleaving_tests.rs"]
+pub(super) mod interleaving_tests;
 
 #[cfg(test)]
 #[path = "buffer_pool_tests.rs"]

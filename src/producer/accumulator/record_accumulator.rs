@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 
 use super::ProduceRequestResult;
@@ -21,11 +19,13 @@ use super::topic::{Activated, Activity, Slot, Sticky, Topic};
 use crate::cluster::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
+use crate::planted::{Plant, planted};
 use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::random::Random;
 use crate::record::{BATCH_OVERHEAD, RecordView};
-use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{ArcSwap, Mutex};
 use crate::time::{Time, deadline};
 
 /// The keys the accumulator goes by.
@@ -148,7 +148,7 @@ impl RecordAccumulator {
         self.topics.load().get(name).map(|topic| look(topic))
     }
 
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }
@@ -395,7 +395,8 @@ impl RecordAccumulator {
             self.activated.lock().push(Activated { slot, opened });
         }
         let wake = match activity {
-            Activity::Full => true,
+            // librdkafka #2912: one too many within the same second.
+            Activity::Full => !planted(Plant::R64),
             Activity::Opened(created) => self.sender_sleeps_past(created),
         };
         if wake {
@@ -471,7 +472,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }

@@ -39,9 +39,14 @@ impl Cluster {
             response.api_keys = apis.iter().map(|api| self.supported(*api)).collect();
         }
         if version >= 1 {
-            response.throttle_time_ms = strikes.throttle_ms;
+            response.throttle_time_ms = strikes.throttle_ms();
         }
-        Answer::Bytes(wire::write_response(&response, version, arrival.answer_id))
+        strikes.lies(|lie| lie.api_versions(&mut response));
+        Answer::Bytes(wire::write_response(
+            &response,
+            version,
+            arrival.correlation_id,
+        ))
     }
 
     fn supported(&self, api: Api) -> ApiVersion {

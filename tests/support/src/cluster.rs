@@ -1,17 +1,20 @@
 //! The cluster as a pure state machine: no IO, no clock, no thread.
 //!
 //! Time is an argument everywhere, in milliseconds since 1970. This file holds the cluster's state
-//! and the verbs that change it; `connection` moves bytes, `handler` answers requests.
+//! and what can be asked about it; `change` changes it, `connection` moves bytes, `handler` answers
+//! requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use crate::change::{Change, Hidden};
 use crate::config::{ClusterConfig, TopicConfig};
 use crate::connection::Connection;
 use crate::fault::{Fault, Faults};
 use crate::history::{Event, History};
 use crate::log::{StoredBatch, StoredRecord};
+use crate::producer_state::Rules;
 use crate::topic::{Node, Partition, Topic};
 
 /// A connection of a client to one node.
@@ -27,44 +30,6 @@ pub enum ConnState {
     Closed,
 }
 
-/// A change of the cluster, now ([`Cluster::apply`]) or later ([`Cluster::schedule`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A topic comes into being; nothing happens if it exists.
-    CreateTopic(TopicConfig),
-    /// A topic and its records are gone; one created later has another id.
-    DeleteTopic(String),
-    /// A topic has that many partitions from now on; never fewer than before.
-    SetPartitions(String, i32),
-    /// A partition has another leader, or none.
-    MoveLeader(String, i32, Option<i32>),
-    /// A node stops: its connections close, its partitions move to living replicas.
-    StopBroker(i32),
-    /// A stopped node is back.
-    StartBroker(i32),
-    /// A node closes all its connections and goes on, as when they were idle too long.
-    CloseConnections(i32),
-    /// A node refuses new connections, or takes them again.
-    RefuseConnections(i32, bool),
-    /// A node answers Metadata with what was true at this moment, until thawed.
-    FreezeMetadata(i32),
-    /// A node answers Metadata with the truth again.
-    ThawMetadata(i32),
-    /// A partition knows no producer any more.
-    ForgetProducers(String, i32),
-    /// A partition loses its records from this offset on (whole batches), as after an unclean
-    /// election.
-    Truncate(String, i32, i64),
-    /// A partition's oldest records are deleted, up to this offset (whole batches).
-    DeleteRecords(String, i32, i64),
-    /// A fault begins.
-    Fault(Fault),
-    /// All faults end.
-    ClearFaults,
-    /// Every answer held back leaves.
-    Release,
-}
-
 /// One to five brokers, strict as Apache Kafka's own.
 #[derive(Debug)]
 pub struct Cluster {
@@ -73,6 +38,8 @@ pub struct Cluster {
     pub(crate) nodes: BTreeMap<i32, Node>,
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) names_by_id: BTreeMap<Uuid, String>,
+    /// What the Metadata answers of a node, or of all, leave out.
+    pub(crate) hidden: BTreeSet<(Option<i32>, Hidden)>,
     pub(crate) faults: Faults,
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     /// Connections with bytes to take or an end to notice.
@@ -83,7 +50,8 @@ pub struct Cluster {
     pub(crate) now_ms: i64,
     pub(crate) accepted: BTreeMap<i32, u64>,
     pub(crate) next_connection: u64,
-    pub(crate) next_producer_id: i64,
+    /// The id and epoch that the next producer gets.
+    pub(crate) next_producer: (i64, i16),
     /// Producer id and epoch of each transactional id.
     pub(crate) transactional_ids: BTreeMap<String, (i64, i16)>,
     scheduled_count: u64,
@@ -107,6 +75,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             topics: BTreeMap::new(),
             names_by_id: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             faults: Faults::default(),
             connections: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -115,7 +84,7 @@ impl Cluster {
             now_ms: 0,
             accepted: BTreeMap::new(),
             next_connection: 1,
-            next_producer_id: 1000,
+            next_producer: (config.first_producer_id, config.first_producer_epoch),
             transactional_ids: BTreeMap::new(),
             scheduled_count: 0,
             random: config.seed,
@@ -146,6 +115,7 @@ impl Cluster {
                 port: 9092,
                 up: true,
                 refuses: false,
+                answers: None,
                 frozen: None,
             },
         );
@@ -154,10 +124,7 @@ impl Cluster {
 
     /// Where clients are told to find a node.
     pub fn set_endpoint(&mut self, node: i32, host: &str, port: u16) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            host.clone_into(&mut node.host);
-            node.port = i32::from(port);
-        }
+        self.apply(Change::SetEndpoint(node, host.to_owned(), port));
     }
 
     /// The ids of all nodes, stopped ones too.
@@ -205,6 +172,17 @@ impl Cluster {
         self.faults.clear();
     }
 
+    /// Ends the faults of one label; their strikes stay counted.
+    pub fn end_faults(&mut self, label: &str) {
+        self.faults.end(label);
+    }
+
+    /// On how many requests the faults of each label had an effect so far; a fault that matched a
+    /// request and changed nothing about it, because another one forestalled it, is not counted.
+    pub fn strikes(&self) -> &BTreeMap<&'static str, u64> {
+        self.faults.counts()
+    }
+
     /// Lets go of every answer that a fault holds back.
     pub fn release(&mut self) {
         self.apply(Change::Release);
@@ -214,58 +192,6 @@ impl Cluster {
     pub fn schedule(&mut self, at_ms: i64, change: Change) {
         self.scheduled_count += 1;
         self.scheduled.insert((at_ms, self.scheduled_count), change);
-    }
-
-    /// Makes a change now. A change of something that does not exist does nothing.
-    pub fn apply(&mut self, change: Change) {
-        match change {
-            Change::CreateTopic(topic) => self.create(topic),
-            Change::DeleteTopic(name) => {
-                if let Some(topic) = self.topics.remove(&name) {
-                    self.names_by_id.remove(&topic.id);
-                }
-            }
-            Change::SetPartitions(name, partitions) => self.grow(&name, partitions),
-            Change::MoveLeader(topic, partition, leader) => {
-                self.on_partition(&topic, partition, |partition| partition.elect(leader));
-            }
-            Change::StopBroker(node) => self.stop(node),
-            Change::StartBroker(node) => self.restart(node),
-            Change::CloseConnections(node) => self.reset_all(node),
-            Change::RefuseConnections(node, refuses) => {
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.refuses = refuses;
-                }
-            }
-            Change::FreezeMetadata(node) => {
-                let view = self.metadata_view();
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.frozen = Some(view);
-                }
-            }
-            Change::ThawMetadata(node) => {
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.frozen = None;
-                }
-            }
-            Change::ForgetProducers(topic, partition) => {
-                self.on_partition(&topic, partition, |partition| partition.producers.forget());
-            }
-            Change::Truncate(topic, partition, offset) => {
-                let window = self.config.producer_window;
-                self.on_partition(&topic, partition, |partition| {
-                    partition.truncate(offset, window);
-                });
-            }
-            Change::DeleteRecords(topic, partition, offset) => {
-                self.on_partition(&topic, partition, |partition| {
-                    partition.log.delete_before(offset);
-                });
-            }
-            Change::Fault(fault) => self.fault(fault),
-            Change::ClearFaults => self.clear_faults(),
-            Change::Release => self.release_held(),
-        }
     }
 
     /// The records of a partition; empty for one that does not exist.
@@ -311,6 +237,11 @@ impl Cluster {
         self.partition(topic, partition)?.leader
     }
 
+    /// The settings with which a topic was made.
+    pub fn topic_config(&self, topic: &str) -> Option<&TopicConfig> {
+        self.topics.get(topic).map(|topic| &topic.config)
+    }
+
     /// The id of a topic.
     pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
         self.topics.get(topic).map(|topic| topic.id)
@@ -319,6 +250,12 @@ impl Cluster {
     /// What happened so far, oldest first.
     pub fn history(&self) -> impl Iterator<Item = &Event> {
         self.history.events()
+    }
+
+    /// Takes what happened since the history was last taken or cleared, oldest first. Whatever it
+    /// dropped before because it was full stays counted.
+    pub fn take_history(&mut self) -> Vec<Event> {
+        self.history.take()
     }
 
     /// How many events the history has dropped because it was full.
@@ -340,6 +277,17 @@ impl Cluster {
         self.topics.get(topic)?.partition(partition)
     }
 
+    pub(crate) fn rules(&self) -> Rules {
+        let config = &self.config;
+        Rules {
+            first: config
+                .first_sequence
+                .unwrap_or_else(|| config.versions.first_sequence()),
+            window: config.producer_window,
+            expiration_ms: config.producer_id_expiration_ms,
+        }
+    }
+
     pub(crate) fn is_up(&self, node: i32) -> bool {
         self.nodes.get(&node).is_some_and(|node| node.up)
     }
@@ -355,6 +303,7 @@ impl Cluster {
             .get_or_insert(self.config.versions.timestamp_after_max_ms());
         self.names_by_id.insert(id, name.clone());
         let topic = Topic {
+            authorized: !config.unauthorized,
             config,
             id,
             partitions: Vec::new(),
@@ -364,7 +313,7 @@ impl Cluster {
     }
 
     /// Partition `p` is led by the `p`-th living node, as round robin goes.
-    fn grow(&mut self, name: &str, partitions: i32) {
+    pub(crate) fn grow(&mut self, name: &str, partitions: i32) {
         let alive: Vec<i32> = self
             .nodes()
             .into_iter()
@@ -380,53 +329,6 @@ impl Cluster {
             let replicas: Vec<i32> = nodes.take(factor.min(alive.len())).copied().collect();
             let leader = replicas.first().copied();
             topic.partitions.push(Partition::new(replicas, leader));
-        }
-    }
-
-    fn stop(&mut self, node: i32) {
-        let Some(stopped) = self.nodes.get_mut(&node) else {
-            return;
-        };
-        stopped.up = false;
-        self.elect_where(|partition| partition.leader == Some(node));
-        self.reset_all(node);
-    }
-
-    fn reset_all(&mut self, node: i32) {
-        let ids: Vec<ConnId> = self
-            .connections
-            .iter()
-            .filter_map(|(id, connection)| (connection.node == node).then_some(*id))
-            .collect();
-        for id in ids {
-            self.reset(id);
-        }
-    }
-
-    fn restart(&mut self, node: i32) {
-        if let Some(started) = self.nodes.get_mut(&node) {
-            started.up = true;
-            started.frozen = None;
-        }
-        self.elect_where(|partition| partition.leader.is_none());
-    }
-
-    /// The first living replica leads.
-    fn elect_where(&mut self, chosen: impl Fn(&Partition) -> bool) {
-        let nodes = &self.nodes;
-        let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
-        for topic in self.topics.values_mut() {
-            for partition in topic.partitions.iter_mut().filter(|p| chosen(p)) {
-                let leader = partition.replicas.iter().find(up).copied();
-                partition.elect(leader);
-            }
-        }
-    }
-
-    fn on_partition(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut Partition)) {
-        let topic = self.topics.get_mut(topic);
-        if let Some(partition) = topic.and_then(|topic| topic.partition_mut(partition)) {
-            change(partition);
         }
     }
 

@@ -12,8 +12,22 @@ pub struct ClusterConfig {
     pub versions: VersionProfile,
     /// Feeds topic ids and the first producer id.
     pub seed: u64,
-    /// How many batches per producer and partition are remembered to recognise repetitions.
+    /// How many batches per producer and partition are remembered to recognise repetitions. 0
+    /// recognises none: they are OUT_OF_ORDER_SEQUENCE_NUMBER, as they were to Redpanda.
     pub producer_window: usize,
+    /// `producer.id.expiration.ms`: a producer that appended nothing to a partition for so long is
+    /// not known there any more. Kafka looks at the timestamps of the records and every ten minutes;
+    /// here the broker's clock decides, at once.
+    pub producer_id_expiration_ms: i64,
+    /// What an unknown producer may begin with; `None` is what the release does.
+    pub first_sequence: Option<FirstSequence>,
+    /// The first producer id that is given out; the next ones follow it.
+    pub first_producer_id: i64,
+    /// The epoch that comes with the first producer id; a real broker's is 0, and so is that of the
+    /// next ones.
+    pub first_producer_epoch: i16,
+    /// What NOT_LEADER_OR_FOLLOWER says about the leader.
+    pub leader_hints: LeaderHints,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `num.partitions`: partitions of a topic created on demand.
@@ -42,6 +56,11 @@ impl ClusterConfig {
             versions: VersionProfile::KAFKA_43,
             seed: 1,
             producer_window: 5,
+            producer_id_expiration_ms: 86_400_000,
+            first_sequence: None,
+            first_producer_id: 1000,
+            first_producer_epoch: 0,
+            leader_hints: LeaderHints::Right,
             auto_create_topics: true,
             default_partitions: 1,
             replication_factor: 3,
@@ -101,6 +120,32 @@ impl ClusterConfig {
         self.retention_bytes = Some(1024 * 1024);
         self
     }
+}
+
+/// What becomes of a batch from a producer that its partition does not know, if its sequence is not
+/// 0. A known producer is another matter: its sequences follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstSequence {
+    /// It is appended: Kafka 2.5 (KIP-360) to 4.4.
+    Any,
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER if the log has never held a record, else appended: Kafka 4.5
+    /// (KAFKA-15591).
+    ZeroInNewLog,
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
+    Zero,
+    /// UNKNOWN_PRODUCER_ID: Kafka before 2.5.
+    ZeroOrUnknownProducerId,
+}
+
+/// What a broker says about the leader of a partition that it does not lead (KIP-951).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaderHints {
+    /// Who it is and where it lives.
+    Right,
+    /// Nothing.
+    Absent,
+    /// Another node than the leader, under the leader's epoch.
+    Wrong,
 }
 
 /// Settings of one topic.

@@ -13,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) node: i32,
     inbound: BytesMut,
     outbound: Vec<u8>,
+    /// Answers that the next one overtakes.
+    overtaken: Vec<u8>,
     pause: Pause,
     closed: bool,
 }
@@ -34,7 +36,12 @@ pub(crate) struct Outcome {
     pub(crate) bytes: Vec<u8>,
     pub(crate) close: bool,
     pub(crate) hold: bool,
+    /// Nothing is ever answered.
     pub(crate) mute: bool,
+    /// The answer comes after the next one.
+    pub(crate) overtaken: bool,
+    /// Nothing follows the answer.
+    pub(crate) ends: bool,
     pub(crate) delay_ms: i64,
     /// After the answer nothing is read for so long.
     pub(crate) throttle_ms: i64,
@@ -76,6 +83,7 @@ impl Cluster {
                 node,
                 inbound: BytesMut::new(),
                 outbound: Vec::new(),
+                overtaken: Vec::new(),
                 pause: Pause::None,
                 closed: false,
             },
@@ -207,12 +215,21 @@ impl Cluster {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if !outcome.bytes.is_empty() {
-            connection.outbound.extend_from_slice(&outcome.bytes);
+        if outcome.overtaken {
+            connection.overtaken.extend_from_slice(&outcome.bytes);
+        } else if !outcome.bytes.is_empty() {
+            if connection.outbound.is_empty() {
+                connection.outbound = outcome.bytes;
+            } else {
+                connection.outbound.extend_from_slice(&outcome.bytes);
+            }
+            connection.outbound.append(&mut connection.overtaken);
             self.dirty.insert(id);
         }
         if outcome.close {
             self.close(id);
+        } else if outcome.ends {
+            connection.pause = Pause::Mute;
         } else if outcome.throttle_ms > 0 {
             let at_ms = self.now_ms.saturating_add(outcome.throttle_ms);
             connection.pause = Pause::Until(at_ms, Outcome::default());
@@ -241,6 +258,33 @@ impl Cluster {
         for id in held {
             self.resume(id);
             self.pump(id);
+        }
+    }
+
+    /// Lets every answer leave that waits, and ends the connections that answer nothing.
+    pub(crate) fn release_all(&mut self) {
+        self.timers.clear();
+        let paused = |connection: &Connection| connection.pause != Pause::None;
+        let ids: Vec<ConnId> = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| paused(connection).then_some(*id))
+            .collect();
+        for id in ids {
+            let connection = self.connections.get_mut(&id);
+            match connection.map(|connection| &mut connection.pause) {
+                Some(Pause::Until(_, outcome) | Pause::Held(outcome)) => outcome.throttle_ms = 0,
+                Some(Pause::Mute) => self.reset(id),
+                Some(Pause::None) | None => {}
+            }
+            self.resume(id);
+            self.pump(id);
+        }
+        for (id, connection) in &mut self.connections {
+            if !connection.overtaken.is_empty() {
+                connection.outbound.append(&mut connection.overtaken);
+                self.dirty.insert(*id);
+            }
         }
     }
 

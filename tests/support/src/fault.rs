@@ -1,6 +1,14 @@
 //! What can be made to go wrong, and on which requests.
 
-use crate::cluster::Change;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_protocol::protocol::StrBytes;
+
+use crate::change::Change;
+use crate::code;
+use crate::hostile::Lie;
 use crate::versions::Api;
 
 /// One misbehaviour: where it strikes, what happens, how often. Several may hit one request.
@@ -10,6 +18,7 @@ pub struct Fault {
     pub(crate) effect: Effect,
     pub(crate) skip: u32,
     pub(crate) left: u32,
+    pub(crate) label: Option<&'static str>,
 }
 
 impl Fault {
@@ -20,6 +29,7 @@ impl Fault {
             effect,
             skip: 0,
             left: 1,
+            label: None,
         }
     }
 
@@ -83,6 +93,14 @@ impl Fault {
         self.skip = skip;
         self
     }
+
+    /// Counts under this name the requests on which the fault had an effect:
+    /// [`crate::Cluster::strikes`].
+    #[must_use]
+    pub fn labelled(mut self, label: &'static str) -> Self {
+        self.label = Some(label);
+        self
+    }
 }
 
 /// Which requests a [`Fault`] strikes: everything that is named must match.
@@ -123,6 +141,13 @@ impl On {
         Self::api(Api::InitProducerId)
     }
 
+    /// Only requests of this API.
+    #[must_use]
+    pub fn only(mut self, api: Api) -> Self {
+        self.api = Some(api);
+        self
+    }
+
     /// Only at this node.
     #[must_use]
     pub fn node(mut self, node: i32) -> Self {
@@ -150,7 +175,8 @@ impl On {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// This code, nothing done: for the matching partitions of Produce, the matching topics of
-    /// Metadata, and the whole answer of the other APIs.
+    /// Metadata, and the whole answer of the other APIs. REBOOTSTRAP_REQUIRED (129) on any topic is
+    /// the code of the whole answer in the versions of Metadata that have one (13, KIP-1102).
     Error(i16),
     /// This code for the matching partitions, which were appended.
     ErrorAfterAppend(i16),
@@ -164,10 +190,38 @@ pub enum Effect {
     Swallow,
     /// `throttle_time_ms` in the answer.
     Throttle(i32),
-    /// The answer's body is this instead.
+    /// Instead of the answer a frame of these bytes, without a correlation id of ours. Like all
+    /// effects that replace an answer it is sent also where none was due (acks=0).
     Garbage(Vec<u8>),
+    /// Instead of the answer a frame of so many bytes: the right correlation id and nonsense.
+    Rubbish(usize),
+    /// Instead of the answer a frame whose first list claims 2^31 - 1 elements. InitProducerId before
+    /// version 2 has no list.
+    HugeArray,
+    /// Instead of the answer what a web server says. Here and below the connection stays open: with
+    /// [`Moment::MidResponse`] of many bytes it ends.
+    Http,
+    /// Instead of the answer what a TLS server says to a client without TLS.
+    TlsAlert,
+    /// Before the answer another one, with a correlation id that nobody asked with.
+    Unasked,
+    /// The answer comes twice.
+    Twice,
+    /// The answer is left out, and those to later requests come.
+    Lost,
+    /// The answer comes after the next one of its connection.
+    Overtaken,
     /// The answer carries another correlation id.
     WrongCorrelationId,
+    /// The answer's size prefix says this.
+    SizePrefix(i32),
+    /// The answer's size prefix says so much more, or less.
+    SizeOffBy(i32),
+    /// Only so many bytes of the answer leave, the size prefix counted. Nothing follows, and the
+    /// connection stays open.
+    CutShort(usize),
+    /// The answer is well formed and cannot be true.
+    Lie(Lie),
     /// The cluster changes after the request had its effect.
     Then(Box<Change>),
 }
@@ -183,24 +237,32 @@ pub enum Moment {
     MidResponse(usize),
 }
 
-/// All faults in force, oldest first.
+/// All faults in force, oldest first, and how often those with a label had an effect.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    faults: Vec<Fault>,
+    faults: Vec<Standing>,
+    counts: BTreeMap<&'static str, u64>,
 }
 
-/// What strikes one request.
+#[derive(Debug)]
+struct Standing {
+    fault: Arc<Fault>,
+    skip: u32,
+    left: u32,
+}
+
+/// What strikes one request, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Strikes {
-    pub(crate) disconnect: Option<Moment>,
-    pub(crate) delay_ms: i64,
-    pub(crate) hold: bool,
-    pub(crate) swallow: bool,
-    pub(crate) throttle_ms: i32,
-    pub(crate) garbage: Option<Vec<u8>>,
-    pub(crate) wrong_correlation_id: bool,
-    pub(crate) changes: Vec<Change>,
-    errors: Vec<(On, ErrorCode)>,
+    strikes: Vec<Strike>,
+}
+
+/// One fault that strikes a request. Another may leave it nothing to do: a garbled answer is not
+/// sent where the connection breaks before.
+#[derive(Debug)]
+pub(crate) struct Strike {
+    fault: Arc<Fault>,
+    had_effect: Cell<bool>,
 }
 
 /// The code to answer with.
@@ -215,80 +277,168 @@ pub(crate) enum ErrorCode {
 pub(crate) struct Target {
     pub(crate) api: Api,
     pub(crate) node: i32,
-    /// Topics and, for Produce, partitions.
-    pub(crate) topics: Vec<(String, Option<i32>)>,
+    /// Topics and, for Produce, partitions; empty if no fault looks at them.
+    pub(crate) topics: Vec<(StrBytes, Option<i32>)>,
 }
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        let (skip, left) = (fault.skip, fault.left);
+        let fault = Arc::new(fault);
+        self.faults.push(Standing { fault, skip, left });
     }
 
     pub(crate) fn clear(&mut self) {
         self.faults.clear();
     }
 
+    pub(crate) fn end(&mut self, label: &str) {
+        self.faults
+            .retain(|standing| standing.fault.label != Some(label));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
 
+    /// Whether any of them looks at topics.
+    pub(crate) fn name_topics(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|standing| standing.fault.on.topic.is_some())
+    }
+
+    pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
     /// The effects on a request; each fault that strikes is used up by one.
     pub(crate) fn strike(&mut self, target: &Target) -> Strikes {
-        let mut strikes = Strikes::default();
-        for fault in &mut self.faults {
-            if !fault.on.matches(target) {
+        let mut strikes = Vec::new();
+        for standing in &mut self.faults {
+            if !standing.fault.on.matches(target) {
                 continue;
             }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-            } else if fault.left > 0 {
-                if fault.left != u32::MAX {
-                    fault.left -= 1;
+            if standing.skip > 0 {
+                standing.skip -= 1;
+            } else if standing.left > 0 {
+                if standing.left != u32::MAX {
+                    standing.left -= 1;
                 }
-                strikes.add(fault);
+                strikes.push(Strike {
+                    fault: Arc::clone(&standing.fault),
+                    had_effect: Cell::new(false),
+                });
             }
         }
-        self.faults.retain(|fault| fault.left > 0);
-        strikes
+        self.faults.retain(|standing| standing.left > 0);
+        Strikes { strikes }
+    }
+
+    /// Counts the faults that had an effect on a request.
+    pub(crate) fn count(&mut self, strikes: &Strikes) {
+        let effective = strikes.strikes.iter().filter(|s| s.had_effect.get());
+        for label in effective.filter_map(|strike| strike.fault.label) {
+            *self.counts.entry(label).or_insert(0) += 1;
+        }
+    }
+}
+
+impl Strike {
+    pub(crate) fn effect(&self) -> &Effect {
+        &self.fault.effect
+    }
+
+    pub(crate) fn had_effect(&self) {
+        self.had_effect.set(true);
     }
 }
 
 impl Strikes {
-    fn add(&mut self, fault: &Fault) {
-        match &fault.effect {
-            Effect::Error(code) => {
-                let error = ErrorCode::Instead(*code);
-                self.errors.push((fault.on.clone(), error));
+    /// After all others a strike that answers with a code.
+    pub(crate) fn push_error(&mut self, code: i16) {
+        self.strikes.push(Strike {
+            fault: Arc::new(Fault::error(On::any(), code)),
+            had_effect: Cell::new(false),
+        });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Strike> {
+        self.strikes.iter()
+    }
+
+    /// What the first strike that `pick` chooses does; that strike has had its effect.
+    pub(crate) fn first<T>(&self, pick: impl Fn(&Effect) -> Option<T>) -> Option<T> {
+        self.strikes.iter().find_map(|strike| {
+            let picked = pick(strike.effect())?;
+            strike.had_effect();
+            Some(picked)
+        })
+    }
+
+    /// Whether the connection ends before the first byte of the answer, so that nobody can say
+    /// whether the request was ever acknowledged.
+    pub(crate) fn breaks_before_answer(&self) -> bool {
+        let mut effects = self.strikes.iter().map(Strike::effect);
+        effects.any(|effect| *effect == Effect::Disconnect(Moment::AfterAppend))
+    }
+
+    /// Lets each lie be told that `tell` can tell of this answer.
+    pub(crate) fn lies(&self, mut tell: impl FnMut(Lie) -> bool) {
+        for strike in &self.strikes {
+            if let Effect::Lie(lie) = strike.effect() {
+                if tell(*lie) {
+                    strike.had_effect();
+                }
             }
-            Effect::ErrorAfterAppend(code) => {
-                let error = ErrorCode::After(*code);
-                self.errors.push((fault.on.clone(), error));
-            }
-            Effect::Disconnect(moment) => self.disconnect = Some(*moment),
-            Effect::Delay(millis) => self.delay_ms += *millis,
-            Effect::Hold => self.hold = true,
-            Effect::Swallow => self.swallow = true,
-            Effect::Throttle(millis) => self.throttle_ms = *millis,
-            Effect::Garbage(bytes) => self.garbage = Some(bytes.clone()),
-            Effect::WrongCorrelationId => self.wrong_correlation_id = true,
-            Effect::Then(change) => self.changes.push((**change).clone()),
         }
+    }
+
+    /// The throttle time to tell.
+    pub(crate) fn throttle_ms(&self) -> i32 {
+        let told = self
+            .strikes
+            .iter()
+            .filter_map(|strike| match strike.effect() {
+                Effect::Throttle(millis) => Some(*millis),
+                _ => None,
+            });
+        told.last().unwrap_or(0)
     }
 
     /// The error for a topic, or for one of its partitions.
     pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<ErrorCode> {
-        let names = |on: &On| on.names(topic, partition);
-        self.errors
+        let strike = self.strikes.iter().find(|strike| {
+            strike.effect().error().is_some() && strike.fault.on.names(topic, partition)
+        })?;
+        strike.had_effect();
+        strike.effect().error()
+    }
+
+    /// Whether a Metadata answer as a whole says that the client should begin anew.
+    pub(crate) fn rebootstraps(&self) -> bool {
+        let required = Effect::Error(code::REBOOTSTRAP_REQUIRED);
+        let strike = self
+            .strikes
             .iter()
-            .find(|(on, _)| names(on))
-            .map(|(_, error)| *error)
+            .find(|strike| *strike.effect() == required && strike.fault.on.topic.is_none());
+        strike.inspect(|strike| strike.had_effect()).is_some()
     }
 
     /// The error for a request that names no topic.
     pub(crate) fn error_of_all(&self) -> Option<i16> {
-        self.errors.first().map(|(_, error)| match error {
-            ErrorCode::Instead(code) | ErrorCode::After(code) => *code,
+        self.first(|effect| match effect.error()? {
+            ErrorCode::Instead(code) | ErrorCode::After(code) => Some(code),
         })
+    }
+}
+
+impl Effect {
+    fn error(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Error(code) => Some(ErrorCode::Instead(*code)),
+            Self::ErrorAfterAppend(code) => Some(ErrorCode::After(*code)),
+            _ => None,
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use uuid::Uuid;
+
 use crate::cluster::ConnId;
 use crate::versions::Api;
 
@@ -45,10 +47,17 @@ pub enum What {
 /// The identity of a batch as it arrived, and the answer it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducedBatch {
+    /// The version of its request.
+    pub version: i16,
     /// The correlation id of its request.
     pub correlation_id: i32,
+    /// The acks of its request.
+    pub acks: i16,
     /// Its topic, or the topic id in hexadecimal if nothing has that id.
     pub topic: String,
+    /// The id its topic has now; what the request says if nothing has that id, nil for a name that
+    /// nothing has.
+    pub topic_id: Uuid,
     /// Its partition.
     pub partition: i32,
     /// Its producer id, -1 without idempotence.
@@ -61,12 +70,19 @@ pub struct ProducedBatch {
     pub count: i32,
     /// Its checksum as it says.
     pub crc: u32,
+    /// How many bytes of records the request held for the partition.
+    pub bytes: usize,
     /// The code in the answer.
     pub error_code: i16,
     /// The offset in the answer.
     pub base_offset: i64,
     /// Whether this very request was appended to the log.
     pub appended: bool,
+    /// Whether it was recognised as a repetition of a batch that is in the log.
+    pub repeated: bool,
+    /// Where it lies in the log, whatever the answer says: the offset of its first record if it was
+    /// appended or recognised, -1 otherwise.
+    pub log_offset: i64,
 }
 
 /// A bounded list of events.
@@ -103,6 +119,10 @@ impl History {
 
     pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
         self.events.iter()
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
     }
 
     pub(crate) fn dropped(&self) -> u64 {

@@ -20,7 +20,7 @@ impl Cluster {
             None => self.give_producer_id(request),
         };
         let mut response =
-            InitProducerIdResponse::default().with_throttle_time_ms(strikes.throttle_ms);
+            InitProducerIdResponse::default().with_throttle_time_ms(strikes.throttle_ms());
         match given {
             Ok((producer_id, epoch)) => {
                 response.producer_id = producer_id.into();
@@ -32,10 +32,11 @@ impl Cluster {
                 response.producer_epoch = -1;
             }
         }
+        strikes.lies(|lie| lie.init_producer_id(&mut response));
         Answer::Bytes(wire::write_response(
             &response,
             arrival.version,
-            arrival.answer_id,
+            arrival.correlation_id,
         ))
     }
 
@@ -46,7 +47,7 @@ impl Cluster {
             return Err(code::INVALID_REQUEST);
         }
         let Some(transactional_id) = &request.transactional_id else {
-            return Ok((self.new_producer_id(), 0));
+            return Ok(self.new_producer());
         };
         if transactional_id.is_empty() {
             return Err(code::INVALID_REQUEST);
@@ -54,15 +55,15 @@ impl Cluster {
         let known = self.transactional_ids.get(transactional_id.as_str());
         let given = match known {
             Some((producer_id, epoch)) if *epoch < i16::MAX - 1 => (*producer_id, epoch + 1),
-            _ => (self.new_producer_id(), 0),
+            _ => self.new_producer(),
         };
         self.transactional_ids
             .insert(transactional_id.to_string(), given);
         Ok(given)
     }
 
-    fn new_producer_id(&mut self) -> i64 {
-        self.next_producer_id += 1;
-        self.next_producer_id - 1
+    fn new_producer(&mut self) -> (i64, i16) {
+        let next = (self.next_producer.0 + 1, 0);
+        std::mem::replace(&mut self.next_producer, next)
     }
 }

@@ -18,6 +18,7 @@
 
 mod api_versions;
 mod batch;
+mod change;
 mod cluster;
 mod code;
 mod config;
@@ -25,6 +26,7 @@ mod connection;
 mod fault;
 mod handler;
 mod history;
+mod hostile;
 mod init_producer_id;
 mod log;
 pub mod log_reader;
@@ -32,6 +34,7 @@ mod metadata;
 mod produce;
 mod producer_state;
 pub mod real_kafka;
+pub mod tap;
 mod tcp;
 mod topic;
 mod versions;
@@ -40,10 +43,12 @@ mod wire;
 #[cfg(test)]
 mod cluster_tests;
 
-pub use cluster::{Change, Cluster, ConnId, ConnState};
-pub use config::{ClusterConfig, TopicConfig};
+pub use change::Change;
+pub use cluster::{Cluster, ConnId, ConnState};
+pub use config::{ClusterConfig, FirstSequence, LeaderHints, TopicConfig};
 pub use fault::{Effect, Fault, Moment, On};
 pub use history::{Event, ProducedBatch, What};
+pub use hostile::Lie;
 pub use log::{StoredBatch, StoredHeader, StoredRecord};
 pub use tcp::EmbeddedKafka;
 pub use versions::{Api, VersionProfile};

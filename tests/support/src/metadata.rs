@@ -8,6 +8,7 @@ use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, Topi
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use crate::change::Hidden;
 use crate::cluster::Cluster;
 use crate::code;
 use crate::config::TopicConfig;
@@ -24,6 +25,11 @@ impl Cluster {
         strikes: &Strikes,
     ) -> Answer {
         let version = arrival.version;
+        if version >= 13 && strikes.rebootstraps() {
+            let response = MetadataResponse::default().with_error_code(code::REBOOTSTRAP_REQUIRED);
+            let bytes = wire::write_response(&response, version, arrival.correlation_id);
+            return Answer::Bytes(bytes);
+        }
         let frozen = self
             .nodes
             .get(&arrival.node)
@@ -40,7 +46,9 @@ impl Cluster {
         if asked.iter().any(names_nothing) {
             return refused(arrival, asked, code::UNKNOWN_SERVER_ERROR);
         }
-        let (nodes, mut topics) = match frozen {
+        let asked_all = wanted.is_none();
+        let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
+        let (mut nodes, mut topics) = match frozen {
             Some(view) => {
                 let topics = view.topics_of(wanted);
                 (view.nodes, topics)
@@ -50,6 +58,10 @@ impl Cluster {
                 (self.living_nodes(), self.topics_of(wanted, create))
             }
         };
+        if !self.hidden.is_empty() {
+            nodes.retain(|(id, ..)| !self.hides(arrival.node, &Hidden::Broker(*id)));
+            topics.retain_mut(|topic| self.reduce(arrival.node, topic, by_id) || !asked_all);
+        }
         for topic in &mut topics {
             let name = topic.name.as_ref().map_or("", |name| name.as_str());
             if let Some(ErrorCode::Instead(code) | ErrorCode::After(code)) =
@@ -70,9 +82,14 @@ impl Cluster {
             response.cluster_id = Some(StrBytes::from_static_str("embedded-kafka"));
         }
         if version >= 3 {
-            response.throttle_time_ms = strikes.throttle_ms;
+            response.throttle_time_ms = strikes.throttle_ms();
         }
-        Answer::Bytes(wire::write_response(&response, version, arrival.answer_id))
+        strikes.lies(|lie| lie.metadata(&mut response));
+        Answer::Bytes(wire::write_response(
+            &response,
+            version,
+            arrival.correlation_id,
+        ))
     }
 
     /// What a living, well informed node would say.
@@ -87,6 +104,35 @@ impl Cluster {
         self.names_by_id.get(&id).cloned()
     }
 
+    fn hides(&self, node: i32, what: &Hidden) -> bool {
+        let of = |at: &Option<i32>| at.is_none_or(|at| at == node);
+        self.hidden
+            .iter()
+            .any(|(at, hidden)| of(at) && hidden == what)
+    }
+
+    /// Leaves out what a node does not tell; says whether the topic is told at all.
+    fn reduce(&self, node: i32, topic: &mut MetadataResponseTopic, by_id: bool) -> bool {
+        let Some(name) = topic.name.as_ref().map(|name| name.as_str().to_owned()) else {
+            return true;
+        };
+        let hidden = self.hides(node, &Hidden::Topic(name.clone()));
+        if hidden && topic.error_code == code::NONE {
+            let name = TopicName::from(StrBytes::from_string(name));
+            *topic = if by_id {
+                unknown_id(topic.topic_id)
+            } else {
+                without_partitions(name, code::UNKNOWN_TOPIC_OR_PARTITION)
+            };
+        } else {
+            topic.partitions.retain(|partition| {
+                let partition = Hidden::Partition(name.clone(), partition.partition_index);
+                !self.hides(node, &partition)
+            });
+        }
+        !hidden
+    }
+
     fn living_nodes(&self) -> Vec<(i32, String, i32)> {
         let up = self.nodes.iter().filter(|(_, node)| node.up);
         up.map(|(id, Node { host, port, .. })| (*id, host.clone(), *port))
@@ -99,7 +145,7 @@ impl Cluster {
         create: bool,
     ) -> Vec<MetadataResponseTopic> {
         let Some(wanted) = wanted else {
-            let seen = self.topics.values().filter(|t| !t.config.unauthorized);
+            let seen = self.topics.values().filter(|t| t.authorized);
             return seen.map(|topic| self.described(topic)).collect();
         };
         let by_id = wanted.iter().any(|topic| !topic.topic_id.is_nil());
@@ -126,7 +172,7 @@ impl Cluster {
             .get(&id)
             .and_then(|name| self.topics.get(name));
         match topic {
-            Some(topic) if topic.config.unauthorized => MetadataResponseTopic::default()
+            Some(topic) if !topic.authorized => MetadataResponseTopic::default()
                 .with_error_code(code::TOPIC_AUTHORIZATION_FAILED)
                 .with_name(None)
                 .with_topic_id(id),
@@ -138,7 +184,7 @@ impl Cluster {
     /// A topic that is created because of the question is not known to the node that answers.
     fn topic_by_name(&mut self, name: TopicName, create: bool) -> MetadataResponseTopic {
         if let Some(topic) = self.topics.get(name.as_str()) {
-            return if topic.config.unauthorized {
+            return if !topic.authorized {
                 without_partitions(name, code::TOPIC_AUTHORIZATION_FAILED)
             } else {
                 self.described(topic)
@@ -171,6 +217,12 @@ impl Cluster {
     }
 
     fn described_partition(&self, index: i32, partition: &Partition) -> MetadataResponsePartition {
+        let mut in_sync: Vec<i32> = partition.replicas.clone();
+        in_sync.retain(|node| self.is_up(*node));
+        if let Some(isr) = &partition.isr {
+            in_sync.sort_by_key(|node| partition.leader != Some(*node));
+            in_sync.truncate(isr.in_sync);
+        }
         let ids = |up: Option<bool>| -> Vec<BrokerId> {
             let all = partition.replicas.iter().copied();
             all.filter(|node| up.is_none_or(|up| up == self.is_up(*node)))
@@ -187,7 +239,7 @@ impl Cluster {
             .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
             .with_leader_epoch(partition.leader_epoch)
             .with_replica_nodes(ids(None))
-            .with_isr_nodes(ids(Some(true)))
+            .with_isr_nodes(in_sync.into_iter().map(BrokerId).collect())
             .with_offline_replicas(ids(Some(false)))
     }
 }
@@ -228,7 +280,7 @@ fn refused(arrival: &Arrival, topics: &[MetadataRequestTopic], code: i16) -> Ans
     Answer::Bytes(wire::write_response(
         &response,
         arrival.version,
-        arrival.answer_id,
+        arrival.correlation_id,
     ))
 }
 

@@ -13,15 +13,17 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use crate::batch::{self, BatchHeader, Rejection};
 use crate::cluster::Cluster;
 use crate::code;
+use crate::config::LeaderHints;
 use crate::fault::{ErrorCode, Strikes};
 use crate::handler::{Answer, Arrival};
 use crate::history::{ProducedBatch, What};
 use crate::log::Stamp;
-use crate::producer_state::Verdict;
+use crate::producer_state::{Rules, Verdict};
 use crate::topic::{self, Partition, Topic};
 use crate::wire;
 
@@ -32,7 +34,15 @@ struct Produced {
     base_offset: i64,
     log_append_time: i64,
     log_start_offset: i64,
-    appended: bool,
+    /// Where the records lie in the log, however the answer will be.
+    in_log: Option<InLog>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InLog {
+    offset: i64,
+    /// By an earlier request.
+    repeated: bool,
 }
 
 impl Produced {
@@ -42,12 +52,12 @@ impl Produced {
             base_offset: -1,
             log_append_time: -1,
             log_start_offset: -1,
-            appended: false,
+            in_log: None,
         }
     }
 
     /// Some errors tell where the log starts.
-    fn in_log(mut self, partition: &Partition) -> Self {
+    fn starting(mut self, partition: &Partition) -> Self {
         self.log_start_offset = partition.log.start();
         self
     }
@@ -64,8 +74,7 @@ struct Terms<'a> {
     transactional: Option<(i64, i16)>,
     now_ms: i64,
     stricter: bool,
-    refuse_unknown: bool,
-    window: usize,
+    rules: Rules,
     retention: Option<usize>,
 }
 
@@ -101,8 +110,7 @@ impl Cluster {
                 .and_then(|id| self.transactional_ids.get(id.as_str()).copied()),
             now_ms: self.now_ms,
             stricter: self.config.stricter_than_kafka,
-            refuse_unknown: self.config.versions.refuses_unknown_producers(),
-            window: self.config.producer_window,
+            rules: self.rules(),
             retention: self.config.retention_bytes,
         };
         let named = |topic: &TopicProduceData| !topic.partition_data.is_empty();
@@ -121,11 +129,13 @@ impl Cluster {
             (0, false) => Answer::Nothing,
             _ => {
                 let endpoints = self.endpoints(&responses);
-                let response = ProduceResponse::default()
+                let mut response = ProduceResponse::default()
                     .with_responses(responses)
-                    .with_throttle_time_ms(strikes.throttle_ms)
+                    .with_throttle_time_ms(strikes.throttle_ms())
                     .with_node_endpoints(endpoints);
-                let bytes = wire::write_response(&response, arrival.version, arrival.answer_id);
+                strikes.lies(|lie| lie.produce(&mut response, arrival.version));
+                let bytes =
+                    wire::write_response(&response, arrival.version, arrival.correlation_id);
                 Answer::Bytes(bytes)
             }
         }
@@ -133,19 +143,19 @@ impl Cluster {
 
     fn produce_topic(&mut self, data: TopicProduceData, terms: &Terms<'_>) -> TopicProduceResponse {
         let by_id = terms.arrival.version >= 13;
-        let name = if by_id {
-            self.name_of(data.topic_id)
+        let name: Option<StrBytes> = if by_id {
+            self.name_of(data.topic_id).map(StrBytes::from_string)
         } else {
-            Some(data.name.to_string())
+            Some(data.name.0.clone())
         };
         let mut response = TopicProduceResponse::default();
         let shown = match &name {
             Some(name) => name.clone(),
-            None => data.topic_id.simple().to_string(),
+            None => StrBytes::from_string(data.topic_id.simple().to_string()),
         };
         for partition in data.partition_data {
             let index = partition.index;
-            let seen = self.history.is_on().then(|| batch_of(&partition));
+            let seen = self.history.is_on().then(|| SeenBatch::new(&partition));
             let produced = match &name {
                 Some(name) => self.produce_partition(name, partition, terms),
                 None => Produced::refused(
@@ -155,8 +165,12 @@ impl Cluster {
                         .unwrap_or(code::UNKNOWN_TOPIC_ID.into()),
                 ),
             };
-            if let Some(header) = seen {
-                let batch = seen_batch(terms.arrival, &shown, index, &header, &produced);
+            if let Some(seen) = seen {
+                let topic_id = match &name {
+                    Some(name) => self.topic_id(name).unwrap_or_default(),
+                    None => data.topic_id,
+                };
+                let batch = seen.produced((&shown, topic_id, index), &produced, terms);
                 let Terms { arrival, .. } = terms;
                 self.record(arrival.connection, arrival.node, What::Produced(batch));
             }
@@ -187,9 +201,16 @@ impl Cluster {
         };
         if let Some(ErrorCode::After(code)) = fault {
             produced = Produced {
-                appended: produced.appended,
+                in_log: produced.in_log,
                 ..Produced::refused(code)
             };
+        }
+        let acknowledged = terms.acks == -1 && produced.rejection.code == code::NONE;
+        if acknowledged && !terms.strikes.breaks_before_answer() {
+            let topic = self.topics.get_mut(name);
+            if let Some(partition) = topic.and_then(|topic| topic.partition_mut(data.index)) {
+                partition.replicate();
+            }
         }
         produced
     }
@@ -205,7 +226,7 @@ impl Cluster {
             return Err(refused.clone());
         }
         let topic = self.topics.get(name);
-        if topic.is_some_and(|topic| topic.config.unauthorized) {
+        if topic.is_some_and(|topic| !topic.authorized) {
             return Err(code::TOPIC_AUTHORIZATION_FAILED.into());
         }
         let partition = topic.and_then(|topic| topic.partition(data.index));
@@ -248,18 +269,23 @@ impl Cluster {
             return Produced::refused(code::UNKNOWN_TOPIC_OR_PARTITION);
         };
         let up = |node: &&i32| nodes.get(node).is_some_and(|node| node.up);
-        let in_sync = partition.replicas.iter().filter(up).count();
+        let living = partition.replicas.iter().filter(up).count();
         // Kafka never asks for more replicas in sync than there are.
         let wanted = config.min_insync_replicas.min(partition.replicas.len());
-        if terms.acks == -1 && in_sync < wanted {
-            return Produced::refused(code::NOT_ENOUGH_REPLICAS).in_log(partition);
+        let (in_sync, noticed) = match &partition.isr {
+            Some(isr) => (living.min(isr.in_sync), isr.noticed || living < wanted),
+            None => (living, true),
+        };
+        let too_few = terms.acks == -1 && in_sync < wanted;
+        if too_few && noticed {
+            return Produced::refused(code::NOT_ENOUGH_REPLICAS).starting(partition);
         }
         let header = BatchHeader::read(batch);
         if let Err(code) = batch::check_batch(batch, &header, config.max_message_bytes) {
             let refused = Produced::refused(code);
             return match code {
                 code::MESSAGE_TOO_LARGE | code::CORRUPT_MESSAGE => refused,
-                _ => refused.in_log(partition),
+                _ => refused.starting(partition),
             };
         }
         match batch::check_records(batch, &header, config, terms.now_ms, terms.stricter) {
@@ -269,9 +295,13 @@ impl Cluster {
                     max_timestamp,
                     append_time,
                 };
-                append_to(partition, &header, batch, stamp, terms)
+                let mut produced = append_to(partition, &header, batch, stamp, terms);
+                if too_few && produced.rejection.code == code::NONE {
+                    produced.rejection = code::NOT_ENOUGH_REPLICAS_AFTER_APPEND.into();
+                }
+                produced
             }
-            Err(rejection) => Produced::refused(rejection).in_log(partition),
+            Err(rejection) => Produced::refused(rejection).starting(partition),
         }
     }
 
@@ -305,12 +335,27 @@ impl Cluster {
         }
         if version >= 10 && code == code::NOT_LEADER_OR_FOLLOWER {
             if let Some(partition) = self.partition(name, index) {
-                response.current_leader = LeaderIdAndEpoch::default()
-                    .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
-                    .with_leader_epoch(partition.leader_epoch);
+                response.current_leader = self.hint(partition);
             }
         }
         response
+    }
+
+    /// Who leads (KIP-951), as far as the cluster tells the truth.
+    fn hint(&self, partition: &Partition) -> LeaderIdAndEpoch {
+        let leader = partition.leader;
+        let named = match self.config.leader_hints {
+            LeaderHints::Right => leader,
+            LeaderHints::Absent => return LeaderIdAndEpoch::default(),
+            LeaderHints::Wrong => {
+                let others = || self.nodes.keys().filter(|node| Some(**node) != leader);
+                let next = others().find(|node| Some(**node) > leader);
+                next.or_else(|| others().next()).copied()
+            }
+        };
+        LeaderIdAndEpoch::default()
+            .with_leader_id(BrokerId(named.unwrap_or(-1)))
+            .with_leader_epoch(partition.leader_epoch)
     }
 
     /// Where the leaders live that the responses name.
@@ -346,21 +391,24 @@ fn append_to(
     terms: &Terms<'_>,
 ) -> Produced {
     if header.is_idempotent() {
-        match partition
-            .producers
-            .check(&header.producer, terms.refuse_unknown)
-        {
+        let new_log = partition.log.end() == 0;
+        let states = &mut partition.producers;
+        match states.check(&header.producer, &terms.rules, new_log, terms.now_ms) {
             Verdict::Next => {}
             // The answer says when the first one came, on topics with CreateTime too.
             Verdict::Duplicate(known) => {
                 return Produced {
                     base_offset: known.base_offset,
                     log_append_time: known.timestamp,
+                    in_log: Some(InLog {
+                        offset: known.base_offset,
+                        repeated: true,
+                    }),
                     ..Produced::refused(code::NONE)
                 }
-                .in_log(partition);
+                .starting(partition);
             }
-            Verdict::Refused(code) => return Produced::refused(code).in_log(partition),
+            Verdict::Refused(code) => return Produced::refused(code).starting(partition),
         }
     }
     let base_offset = partition
@@ -368,17 +416,21 @@ fn append_to(
         .append(batch.clone(), &header.producer, stamp, terms.retention);
     if header.is_idempotent() {
         let timestamp = stamp.append_time.unwrap_or(stamp.max_timestamp);
+        let (rules, now_ms) = (&terms.rules, terms.now_ms);
         partition
             .producers
-            .appended(&header.producer, base_offset, timestamp, terms.window);
+            .appended(&header.producer, base_offset, timestamp, rules, now_ms);
     }
     Produced {
         base_offset,
         log_append_time: stamp.append_time.unwrap_or(-1),
-        appended: true,
+        in_log: Some(InLog {
+            offset: base_offset,
+            repeated: false,
+        }),
         ..Produced::refused(code::NONE)
     }
-    .in_log(partition)
+    .starting(partition)
 }
 
 /// Errors in one partition's first bytes that make Kafka refuse the whole request: it looks for
@@ -414,6 +466,11 @@ fn refusal(request: &ProduceRequest, version: i16) -> Option<Rejection> {
 
 /// Of a partition named repeatedly only the last counts. Returns whether there was one.
 fn keep_last(request: &mut ProduceRequest) -> bool {
+    if let [topic] = &request.topic_data[..] {
+        if topic.partition_data.len() < 2 {
+            return false;
+        }
+    }
     let mut seen = HashSet::new();
     let mut repeated = false;
     for topic in request.topic_data.iter_mut().rev() {
@@ -431,28 +488,47 @@ fn keep_last(request: &mut ProduceRequest) -> bool {
     repeated
 }
 
-fn batch_of(partition: &PartitionProduceData) -> BatchHeader {
-    BatchHeader::read(partition.records.as_deref().unwrap_or_default())
+/// What the history keeps of a batch from before it was handled.
+struct SeenBatch {
+    header: BatchHeader,
+    bytes: usize,
 }
 
-fn seen_batch(
-    arrival: &Arrival,
-    topic: &str,
-    partition: i32,
-    header: &BatchHeader,
-    produced: &Produced,
-) -> ProducedBatch {
-    ProducedBatch {
-        correlation_id: arrival.correlation_id,
-        topic: topic.to_owned(),
-        partition,
-        producer_id: header.producer.producer_id,
-        producer_epoch: header.producer.epoch,
-        base_sequence: header.producer.base_sequence,
-        count: header.producer.count,
-        crc: header.crc,
-        error_code: produced.rejection.code,
-        base_offset: produced.base_offset,
-        appended: produced.appended,
+impl SeenBatch {
+    fn new(partition: &PartitionProduceData) -> Self {
+        let records = partition.records.as_deref().unwrap_or_default();
+        Self {
+            header: BatchHeader::read(records),
+            bytes: records.len(),
+        }
+    }
+
+    fn produced(
+        self,
+        (topic, topic_id, partition): (&str, Uuid, i32),
+        produced: &Produced,
+        terms: &Terms<'_>,
+    ) -> ProducedBatch {
+        let Self { header, bytes } = self;
+        let in_log = produced.in_log;
+        ProducedBatch {
+            version: terms.arrival.version,
+            correlation_id: terms.arrival.correlation_id,
+            acks: terms.acks,
+            topic: topic.to_owned(),
+            topic_id,
+            partition,
+            producer_id: header.producer.producer_id,
+            producer_epoch: header.producer.epoch,
+            base_sequence: header.producer.base_sequence,
+            count: header.producer.count,
+            crc: header.crc,
+            bytes,
+            error_code: produced.rejection.code,
+            base_offset: produced.base_offset,
+            appended: in_log.is_some_and(|batch| !batch.repeated),
+            repeated: in_log.is_some_and(|batch| batch.repeated),
+            log_offset: in_log.map_or(-1, |batch| batch.offset),
+        }
     }
 }

@@ -5,11 +5,13 @@ use uuid::Uuid;
 
 use crate::config::TopicConfig;
 use crate::log::PartitionLog;
-use crate::producer_state::{ProducerStates, Sequenced};
+use crate::producer_state::{ProducerStates, Rules, Sequenced};
 
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) config: TopicConfig,
+    /// As it began, unless that was changed.
+    pub(crate) authorized: bool,
     pub(crate) id: Uuid,
     pub(crate) partitions: Vec<Partition>,
 }
@@ -31,6 +33,18 @@ pub(crate) struct Partition {
     pub(crate) leader: Option<i32>,
     pub(crate) leader_epoch: i32,
     pub(crate) replicas: Vec<i32>,
+    /// Fewer replicas than live are in sync.
+    pub(crate) isr: Option<Isr>,
+    /// Up to here every replica has the log.
+    replicated: i64,
+}
+
+/// An in-sync set that shrank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isr {
+    pub(crate) in_sync: usize,
+    /// Whether the leader knows of it before it appends.
+    pub(crate) noticed: bool,
 }
 
 impl Partition {
@@ -41,6 +55,22 @@ impl Partition {
             leader,
             leader_epoch: 0,
             replicas,
+            isr: None,
+            replicated: 0,
+        }
+    }
+
+    /// Everything in the log was acknowledged by all replicas.
+    pub(crate) fn replicate(&mut self) {
+        self.replicated = self.log.end();
+    }
+
+    /// Loses up to so many of the newest records, none that all replicas have.
+    pub(crate) fn lose(&mut self, records: i64, rules: &Rules, now_ms: i64) {
+        let from = self.log.end().saturating_sub(records);
+        let from = from.max(self.replicated);
+        if from < self.log.end() {
+            self.truncate(from, rules, now_ms);
         }
     }
 
@@ -58,8 +88,9 @@ impl Partition {
 
     /// Loses the end of the log; what is known of producers is read from the rest, as by a leader
     /// that was elected although it lagged.
-    pub(crate) fn truncate(&mut self, offset: i64, window: usize) {
+    pub(crate) fn truncate(&mut self, offset: i64, rules: &Rules, now_ms: i64) {
         self.log.truncate(offset);
+        self.replicated = self.replicated.min(self.log.end());
         self.producers.forget();
         for batch in self.log.batches().filter(|batch| batch.producer_id >= 0) {
             let sequenced = Sequenced {
@@ -70,7 +101,7 @@ impl Partition {
             };
             let timestamp = batch.append_time.unwrap_or(batch.max_timestamp);
             self.producers
-                .appended(&sequenced, batch.base_offset, timestamp, window);
+                .appended(&sequenced, batch.base_offset, timestamp, rules, now_ms);
         }
     }
 }
@@ -81,6 +112,8 @@ pub(crate) struct Node {
     pub(crate) port: i32,
     pub(crate) up: bool,
     pub(crate) refuses: bool,
+    /// The code it answers everything with.
+    pub(crate) answers: Option<i16>,
     /// The metadata it goes on telling.
     pub(crate) frozen: Option<MetadataView>,
 }

@@ -1,5 +1,7 @@
 //! Which versions of which API a broker of a given age speaks.
 
+use crate::config::FirstSequence;
+
 /// The APIs the embedded cluster answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(clippy::enum_variant_names, reason = "Kafka's own names")]
@@ -127,9 +129,22 @@ impl VersionProfile {
         }
     }
 
-    /// Whether a producer that is not known must begin at sequence 0 (until KIP-360).
-    pub(crate) fn refuses_unknown_producers(&self) -> bool {
-        self.release < (2, 5)
+    /// What a producer that is not known may begin with.
+    pub(crate) fn first_sequence(&self) -> FirstSequence {
+        if self.release < (2, 5) {
+            FirstSequence::ZeroOrUnknownProducerId
+        } else if self.release < (4, 5) {
+            FirstSequence::Any
+        } else {
+            FirstSequence::ZeroInNewLog
+        }
+    }
+
+    /// The same versions, spoken by another release: what it does beyond its versions.
+    #[must_use]
+    pub fn of_release(mut self, major: u8, minor: u8) -> Self {
+        self.release = (major, minor);
+        self
     }
 
     /// The major and minor number of the release this stands for.

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
     ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest, RequestHeader,
     ResponseHeader,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use crate::versions::{Api, VersionProfile};
 
@@ -18,7 +18,7 @@ pub(crate) struct Head {
     pub(crate) api: Api,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
-    pub(crate) client_id: Option<String>,
+    pub(crate) client_id: Option<StrBytes>,
     /// An ApiVersions request of a version nobody here knows: answered all the same.
     pub(crate) unknown_version: bool,
 }
@@ -102,7 +102,7 @@ fn read_head(frame: &mut Bytes, versions: &VersionProfile) -> Result<Head, Strin
         api,
         version,
         correlation_id,
-        client_id: header.client_id.map(|id| id.to_string()),
+        client_id: header.client_id,
         unknown_version: false,
     })
 }
@@ -123,7 +123,7 @@ pub(crate) fn write_response<T: Encodable + HeaderVersion>(
         .expect("only fields of this version were set");
     let size = u32::try_from(bytes.len() - 4).expect("an answer is small");
     bytes[..4].copy_from_slice(&size.to_be_bytes());
-    bytes.to_vec()
+    bytes.into()
 }
 
 fn check_counts(body: &Bytes, api: Api, version: i16) -> Option<()> {

@@ -246,3 +246,56 @@ fn scheduled_changes_come_at_their_time_and_in_order() {
     assert_eq!(cluster.advance(NOW + 100), None);
     assert_eq!(cluster.partitions("t"), 3);
 }
+
+#[test]
+fn labelled_faults_count_the_requests_they_had_an_effect_on() {
+    let mut client = Client::simple();
+    let on = On::produce().partition("t", 0);
+    let error = Fault::error(on, 7).times(2).labelled("code");
+    client.cluster.fault(error.after(1));
+    for _ in 0..4 {
+        client.produce(batch());
+    }
+    client
+        .cluster
+        .fault(Fault::delay(On::any(), 0).always().labelled("late"));
+    client
+        .cluster
+        .fault(Fault::swallow(On::produce()).labelled("silence"));
+    client.send(9, &to_partition(0, batch()));
+    client.reconnect();
+    client.produce(batch());
+    let counted: Vec<_> = client.cluster.strikes().clone().into_iter().collect();
+    assert_eq!(counted, [("code", 2), ("late", 1), ("silence", 1)]);
+}
+
+#[test]
+fn labelled_faults_that_another_forestalls_are_not_counted() {
+    let mut client = Client::simple();
+    let garbage = Effect::Garbage(vec![1]);
+    let moment = Moment::BeforeAppend;
+    client.cluster.fault(Fault::disconnect(On::any(), moment));
+    client
+        .cluster
+        .fault(Fault::new(On::any(), garbage).labelled("garbage"));
+    client
+        .cluster
+        .fault(Fault::error(On::any(), 7).labelled("code"));
+    client
+        .cluster
+        .fault(Fault::new(On::any(), Effect::WrongCorrelationId).labelled("id"));
+    client.send(9, &to_partition(0, batch()));
+    assert_eq!(client.take(), (Vec::new(), ConnState::Closed));
+    assert!(client.cluster.strikes().is_empty());
+}
+
+#[test]
+fn labelled_faults_in_an_answer_that_is_not_sent_are_not_counted() {
+    let mut client = Client::simple();
+    let id = Fault::new(On::any(), Effect::WrongCorrelationId);
+    client.cluster.fault(id.labelled("id"));
+    let silent = to_partition(0, batch()).with_acks(0);
+    client.send(9, &silent);
+    assert_eq!(client.take(), (Vec::new(), ConnState::Open));
+    assert!(client.cluster.strikes().is_empty());
+}

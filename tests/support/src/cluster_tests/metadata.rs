@@ -6,7 +6,7 @@ use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::{Change, ClusterConfig, TopicConfig};
+use crate::{Change, ClusterConfig, Fault, On, TopicConfig};
 
 use super::Client;
 
@@ -168,4 +168,17 @@ fn metadata_frozen_node_tells_the_past_until_thawed() {
     let topic = one(&mut client, 9, &about(&["t"]));
     assert_eq!(topic.partitions[0].leader_id.0, 2);
     assert_eq!(one(&mut client, 9, &about(&["later"])).error_code, 0);
+}
+
+#[test]
+fn metadata_can_ask_to_begin_anew_where_the_version_has_a_word_for_it() {
+    let mut client = Client::simple();
+    let begin_anew = Fault::error(On::metadata(), 129).always();
+    client.cluster.fault(begin_anew.labelled("anew"));
+    let response = client.ask(13, &about(&["t"]));
+    assert_eq!(response.error_code, 129);
+    assert!(response.brokers.is_empty() && response.topics.is_empty());
+    let older = client.ask(12, &about(&["t"]));
+    assert_eq!((older.error_code, older.topics[0].error_code), (0, 129));
+    assert_eq!(client.cluster.strikes()["anew"], 2);
 }

@@ -1,13 +1,17 @@
 //! The cluster as a client sees it: bytes in, bytes out, on a clock of the test's own.
 
 mod batches;
+mod changes;
 mod faults;
+mod hostile;
 mod metadata;
 mod produce;
 mod properties;
 mod requests;
 mod sequences;
 mod sockets;
+mod speed;
+mod tap;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};

@@ -4,7 +4,7 @@ use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::{Change, ClusterConfig, ConnState, TopicConfig};
+use crate::{Change, ClusterConfig, ConnState, LeaderHints, TopicConfig};
 
 use super::{Client, TestBatch, to_partition};
 
@@ -91,6 +91,25 @@ fn produce_to_wrong_node_names_the_leader() {
     assert_eq!(client.produce_request(10, &one_record(1)).error_code, 0);
     let older = client.produce_request(9, &one_record(2));
     assert_eq!(older.error_code, 6);
+}
+
+#[test]
+fn produce_to_wrong_node_can_be_told_nothing_or_another_node() {
+    let mut config = ClusterConfig::brokers(3).topic("t", 3);
+    config.leader_hints = LeaderHints::Absent;
+    let mut client = Client::new(config);
+    let asked = client.ask(10, &one_record(1));
+    let hint = &asked.responses[0].partition_responses[0].current_leader;
+    assert_eq!((hint.leader_id.0, hint.leader_epoch), (-1, -1));
+    assert!(asked.node_endpoints.is_empty());
+    let wrong = Change::SetLeaderHints(LeaderHints::Wrong);
+    client.cluster.apply(wrong);
+    for (partition, named) in [(1, 3), (2, 1)] {
+        let asked = client.ask(10, &one_record(partition));
+        let hint = &asked.responses[0].partition_responses[0].current_leader;
+        assert_eq!((hint.leader_id.0, hint.leader_epoch), (named, 0));
+        assert_eq!(asked.node_endpoints[0].node_id.0, named);
+    }
 }
 
 #[test]

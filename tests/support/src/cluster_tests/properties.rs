@@ -4,7 +4,7 @@ use kafka_protocol::messages::{ApiVersionsRequest, InitProducerIdRequest, Metada
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
-use crate::{Cluster, ClusterConfig, ConnState};
+use crate::{Cluster, ClusterConfig, ConnState, tap};
 
 use super::{NOW, TestBatch, frame, to_partition};
 
@@ -63,6 +63,7 @@ fn take_anything(bytes: &[u8]) {
     let connection = cluster.connect(1, NOW).unwrap();
     cluster.receive(connection, bytes, NOW);
     cluster.output(connection, &mut Vec::new());
+    let _ = tap::read_request(bytes.get(4..).unwrap_or_default());
 }
 
 #[test]

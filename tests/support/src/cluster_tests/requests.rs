@@ -5,7 +5,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::{Api, ClusterConfig, ConnState, VersionProfile, What};
+use crate::{Api, ClusterConfig, ConnState, Fault, On, VersionProfile, What};
 
 use super::{Client, TestBatch, decode, frame, to_partition, with_size};
 
@@ -206,7 +206,13 @@ fn history_names_requests_batches_and_connections() {
     assert_eq!((batch.producer_id, batch.producer_epoch), (7, 2));
     assert_eq!((batch.base_sequence, batch.count), (0, 3));
     assert_eq!((batch.error_code, batch.base_offset), (0, 0));
-    assert!(batch.appended);
+    assert!(batch.appended && !batch.repeated);
+    assert_eq!((batch.version, batch.acks), (12, -1));
+    assert_eq!(Some(batch.topic_id), client.cluster.topic_id("t"));
+    let encoded = TestBatch::sequenced(2, 0, 3).encode();
+    assert_eq!(batch.bytes, encoded.len());
+    assert_eq!(batch.crc.to_be_bytes(), encoded[17..21]);
+    assert_eq!(batch.log_offset, 0);
     assert_eq!(
         (&closed.what, closed.at_ms),
         (&What::Closed, super::NOW + 5)
@@ -226,4 +232,51 @@ fn history_is_bounded_and_can_be_off() {
     let mut lean = Client::new(ClusterConfig::brokers(1).topic("t", 1).lean());
     lean.produce(TestBatch::of(1).encode());
     assert_eq!(lean.cluster.history().count(), 0);
+}
+
+#[test]
+fn history_taken_is_gone_and_goes_on_bounded() {
+    let mut config = ClusterConfig::brokers(1).topic("t", 1);
+    config.history_events = 3;
+    let mut client = Client::new(config);
+    assert_eq!(client.cluster.take_history().len(), 1);
+    assert!(client.cluster.take_history().is_empty());
+    for _ in 0..2 {
+        client.produce(TestBatch::of(1).encode());
+    }
+    assert_eq!(client.cluster.take_history().len(), 3);
+    assert_eq!(client.cluster.history_dropped(), 1);
+    assert_eq!(client.cluster.history().count(), 0);
+}
+
+#[test]
+fn history_tells_repetitions_and_what_an_answer_hides() {
+    let mut client = Client::simple();
+    let first = TestBatch::sequenced(0, 0, 2).encode();
+    client.produce(TestBatch::of(1).encode());
+    client.produce(first.clone());
+    client.produce(first);
+    let hidden = Fault::error_after_append(On::produce(), 7);
+    client.cluster.fault(hidden);
+    client.produce(TestBatch::sequenced(0, 2, 1).encode());
+    client.produce(TestBatch::sequenced(0, 9, 1).encode());
+    let mut batches = Vec::new();
+    for event in client.cluster.take_history() {
+        if let What::Produced(batch) = event.what {
+            batches.push((
+                batch.appended,
+                batch.repeated,
+                batch.log_offset,
+                batch.error_code,
+            ));
+        }
+    }
+    let expected = [
+        (true, false, 0, 0),
+        (true, false, 1, 0),
+        (false, true, 1, 0),
+        (true, false, 3, 7),
+        (false, false, -1, 45),
+    ];
+    assert_eq!(batches, expected);
 }

@@ -1,0 +1,171 @@
+//! The application: threads that make calls, callbacks, and the end of it.
+//!
+//! A call that blocks holds its thread up until its waker is called or its time is over; what it
+//! could have done without having been called is a lost wake-up (`wait.rs`).
+//!
+//! Thread: the one that simulates. Locks: the ledger's, for moments.
+//! ```text
+//! calls.rs: what call i is --> thread.rs: makes it, waits --> outcome.rs: writes down, compares
+//!                              callbacks.rs: run in the Sender's turn --^
+//! closing.rs: what close gives back
+//! ```
+
+mod callbacks;
+mod calls;
+mod closing;
+mod outcome;
+mod serializers;
+mod thread;
+mod topics;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::callbacks::Listener;
+use self::outcome::{Limits, Shared, lock};
+use self::thread::Thread;
+use self::topics::Topics;
+use super::faults::ClientFaults;
+use super::ledger::SharedLedger;
+use super::scenario::Scenario;
+use super::trace::Trace;
+use crate::producer::{CloseError, KafkaProducer};
+use crate::time::MockTime;
+
+/// All threads of the application.
+#[derive(Debug)]
+pub(crate) struct Applications {
+    threads: Vec<Thread>,
+    shared: Arc<Shared>,
+    producer: Option<KafkaProducer>,
+    knows_of_close: bool,
+}
+
+impl Applications {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        producer: KafkaProducer,
+        ledger: SharedLedger,
+        clock: Arc<MockTime>,
+    ) -> Self {
+        let config = &scenario.config;
+        let limits = Limits {
+            most_record: config.max_request_size.min(config.buffer_memory),
+            delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
+            max_block: Duration::from_millis(config.max_block_ms),
+            keeps_order: config.idempotence || config.max_in_flight == 1,
+            callbacks_thread: scenario.threads.len(),
+        };
+        let topics = Topics::new(&scenario.cluster.topics);
+        let shared = Arc::new(Shared::new(&producer, (ledger, clock), topics, limits));
+        let listener = Arc::new(Listener(Arc::clone(&shared)));
+        let plans = scenario.threads.iter().cloned().enumerate();
+        let threads = plans
+            .map(|(index, plan)| Thread::new(index, plan, &producer, &listener))
+            .collect();
+        Self {
+            threads,
+            shared,
+            producer: Some(producer),
+            knows_of_close: false,
+        }
+    }
+
+    /// How its code misbehaves from now on.
+    pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
+        *lock(&self.shared.faults) = Some(faults);
+    }
+
+    /// Wakes everybody who waits, as it may happen at any time.
+    pub(crate) fn wake_all(&mut self) {
+        for thread in &self.threads {
+            thread.wait.wake_spuriously();
+        }
+    }
+
+    /// When one of them has something to do by itself.
+    pub(crate) fn next_event(&self) -> Option<Duration> {
+        self.threads.iter().filter_map(Thread::next_event).min()
+    }
+
+    /// Each does what is due.
+    pub(crate) fn run_due(&mut self, now: Duration, trace: &mut Trace) {
+        self.notice_close(now);
+        for thread in &mut self.threads {
+            thread.run(now, &self.shared, trace);
+        }
+    }
+
+    /// Closed, by whomever: threads try a few times more, and give it up.
+    fn notice_close(&mut self, now: Duration) {
+        let is_closed = self.producer.as_ref().is_some_and(KafkaProducer::is_closed);
+        if is_closed && !self.knows_of_close {
+            self.knows_of_close = true;
+            self.shared.ledger.lock().closed_at.get_or_insert(now);
+            let threads = self.threads.iter_mut();
+            threads.for_each(|thread| thread.stop_after(CALLS_AFTER_CLOSE));
+        }
+    }
+
+    /// Whether all calls are made and have returned.
+    pub(crate) fn are_done(&self) -> bool {
+        self.threads.iter().all(Thread::is_done)
+    }
+
+    /// Heal: threads make no more calls of their own; what blocks goes on.
+    pub(crate) fn stop(&mut self) {
+        let threads = self.threads.iter_mut();
+        threads.for_each(|thread| thread.stop_after(0));
+    }
+
+    /// Every clone is dropped, and with it the calls that threads are in.
+    pub(crate) fn drop_producers(&mut self) {
+        let now = self.shared.now();
+        self.producer = None;
+        drop(lock(&self.shared.producer).take());
+        let threads = self.threads.iter_mut();
+        threads.for_each(|thread| thread.abandon(now, &self.shared));
+    }
+
+    /// `close` has returned: what it gives back is compared with what was told.
+    pub(crate) fn on_closed(&mut self, now: Duration, outcome: Result<(), CloseError>) {
+        closing::look_at_given_back(outcome.err().as_ref(), now, &self.shared);
+        if let Some(producer) = &self.producer {
+            if producer.end_of_close().is_err() {
+                let text = "closing again gives back what was given back already".to_owned();
+                self.shared.violation("P5", text);
+            }
+        }
+    }
+
+    /// The Sender has ended, and whoever it woke has gone on: nobody waits, and everything has
+    /// its outcome.
+    pub(crate) fn finish(&mut self, now: Duration) {
+        for thread in &mut self.threads {
+            thread.finish(&self.shared);
+        }
+        let mut ledger = self.shared.ledger.lock();
+        let is_open = |entry: &&super::ledger::Entry| {
+            entry.accepted_at.is_some() && entry.wants_callback && entry.callbacks.is_empty()
+        };
+        if let Some(entry) = ledger.entries.iter().find(is_open) {
+            let text = format!("callback of record {}: never called", entry.spec.id);
+            ledger.violation("P5", now, text);
+        }
+    }
+}
+
+/// Callbacks hold what they share, and that the producer, which holds the callbacks.
+impl Drop for Applications {
+    fn drop(&mut self) {
+        let producer = lock(&self.shared.producer).take();
+        drop(producer);
+    }
+}
+
+/// A thread tries again so often before it sees that the producer is closed.
+const CALLS_AFTER_CLOSE: u32 = 3;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The producer's configuration. Thread: any. Locks: none.
+
+use super::super::scenario::ConfigPlan;
+use super::super::streams::{Draw, stream};
+use super::Contradiction;
+use crate::random::Random;
+
+/// Valid whatever is drawn: the contradictions are beside it.
+pub(super) fn draw(seed: u64, is_wild: bool) -> ConfigPlan {
+    let mut random = stream(seed, "config");
+    let mut plan = if is_wild {
+        wild(&mut random)
+    } else {
+        usual(&mut random)
+    };
+    if plan.idempotence && random.chance(120) {
+        let before = random.log_between(0, 300);
+        plan.first_sequence = i32::MAX - i32::try_from(before).expect("small");
+    }
+    plan.bootstrap_servers = 1 + random.below(3);
+    plan.bootstrap_by_name = random.chance(700);
+    plan.contradictions = Contradiction::draw(&mut random);
+    plan
+}
+
+/// As somebody may run it, with idempotence.
+fn usual(random: &mut Random) -> ConfigPlan {
+    let request_timeout_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000, 2_000]);
+    let linger_ms = *random.pick(&[5, 5, 5, 0, 1, 10, 20, 50]);
+    let delivery = *random.pick(&[120_000, 120_000, 60_000, 30_000]);
+    ConfigPlan {
+        acks: -1,
+        idempotence: true,
+        max_in_flight: *random.pick(&[5, 5, 5, 1, 2, 3, 4]),
+        linger_ms,
+        batch_size: *random.pick(&[16_384, 16_384, 16_384, 32_768, 65_536, 4_096]),
+        buffer_memory: *random.pick(&[32 << 20, 32 << 20, 4 << 20, 1 << 20, 1 << 18]),
+        max_request_size: 1 << 20,
+        delivery_timeout_ms: delivery.max(linger_ms + request_timeout_ms),
+        request_timeout_ms,
+        max_block_ms: *random.pick(&[60_000, 60_000, 10_000, 2_000]),
+        retries: MOST_RETRIES,
+        retry_backoff_ms: *random.pick(&[(100, 1_000), (100, 1_000), (20, 200)]),
+        reconnect_backoff_ms: *random.pick(&[(50, 1_000), (50, 1_000), (10, 100)]),
+        setup_timeout_ms: *random.pick(&[(10_000, 30_000), (10_000, 30_000), (1_000, 3_000)]),
+        max_idle_ms: *random.pick(&[Some(540_000), Some(540_000), Some(10_000), None]),
+        metadata_max_age_ms: *random.pick(&[300_000, 300_000, 30_000, 5_000]),
+        metadata_max_idle_ms: *random.pick(&[300_000, 300_000, 30_000]),
+        rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
+        ignore_keys: random.chance(50),
+        first_sequence: 0,
+        contradictions: Vec::new(),
+        bootstrap_servers: 1,
+        bootstrap_by_name: true,
+    }
+}
+
+/// Anything that is allowed.
+fn wild(random: &mut Random) -> ConfigPlan {
+    let (acks, idempotence) = match random.below(100) {
+        0..28 => (0, false),
+        28..56 => (1, false),
+        56..84 => (-1, false),
+        _ => (-1, true),
+    };
+    // Without idempotence, order is promised with one in flight only.
+    let many = if idempotence { 800 } else { 220 };
+    let max_in_flight = if random.chance(many) {
+        u32::try_from(random.between(2, 5)).expect("small")
+    } else {
+        1
+    };
+    let request_timeout_ms = random.log_between(20, 30_000);
+    let linger_ms = *random.pick(&[0, 0, 1, 5, 20, 50]);
+    let batch_size = match random.below(8) {
+        0 => 0,
+        1..4 => 16_384,
+        _ => size(random, 1, 65_536),
+    };
+    let two_batches = 2 * batch_size.max(LEAST_MEMORY);
+    let retries = match random.below(6) {
+        0..3 => MOST_RETRIES,
+        3 if !idempotence => 0,
+        _ => u32::try_from(random.between(1, 6)).expect("small"),
+    };
+    let range = |random: &mut Random, least, most| {
+        let first = random.log_between(least, most);
+        (first, random.log_between(first, most))
+    };
+    ConfigPlan {
+        acks,
+        idempotence,
+        max_in_flight,
+        linger_ms,
+        batch_size,
+        buffer_memory: size(random, two_batches, 32 << 20),
+        max_request_size: *random.pick(&[1 << 20, 1 << 20, 1 << 16, 12_000, 2_000]),
+        delivery_timeout_ms: random.log_between(linger_ms + request_timeout_ms, 120_000),
+        request_timeout_ms,
+        max_block_ms: random.log_between(20, 60_000),
+        retries,
+        retry_backoff_ms: range(random, 1, 1_000),
+        reconnect_backoff_ms: range(random, 1, 1_000),
+        setup_timeout_ms: range(random, 20, 30_000),
+        max_idle_ms: random.chance(850).then(|| random.log_between(20, 540_000)),
+        metadata_max_age_ms: random.log_between(50, 300_000),
+        metadata_max_idle_ms: random.log_between(5_000, 300_000),
+        rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
+        ignore_keys: random.chance(150),
+        first_sequence: 0,
+        contradictions: Vec::new(),
+        bootstrap_servers: 1,
+        bootstrap_by_name: true,
+    }
+}
+
+fn size(random: &mut Random, least: usize, most: usize) -> usize {
+    let wide = |size: usize| u64::try_from(size).expect("64 bits");
+    usize::try_from(random.log_between(wide(least), wide(most))).expect("it is below the most")
+}
+
+/// Java's default.
+const MOST_RETRIES: u32 = 0x7fff_ffff;
+
+/// What two of make the smallest `buffer.memory`.
+const LEAST_MEMORY: usize = 2_048;

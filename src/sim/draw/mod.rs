@@ -1,0 +1,77 @@
+//! From a seed to a scenario: workload, configuration and cluster; faults are drawn by `faults`.
+//!
+//! Thread: any. Locks: none. Half of the seeds are near a configuration that somebody runs, with
+//! idempotence, so that the strongest promises are tried often; the other half is wild.
+
+mod cluster;
+mod config;
+mod contradiction;
+mod threads;
+
+pub(crate) use self::contradiction::Contradiction;
+
+use std::time::Duration;
+
+use super::faults::{self, FaultKind};
+use super::scenario::{Ending, Scenario};
+use super::streams::{Draw, stream};
+
+/// What may be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// What is to hold today.
+    Default,
+    /// And what `PENDING.md` lists.
+    All,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn draw(seed: u64, mix: Mix) -> Self {
+        let mut random = stream(seed, "shape");
+        let is_wild = random.chance(500);
+        let config = config::draw(seed, is_wild);
+        let cluster = cluster::draw(seed, &config, mix);
+        let safety = Duration::from_millis(random.log_between(1_000, 120_000));
+        let at = |random: &mut crate::random::Random| {
+            safety * u32::try_from(random.between(20, 700)).expect("small") / 1000
+        };
+        let ending = match random.below(100) {
+            0..10 => Ending::CloseEarly {
+                at: at(&mut random),
+                timeout: Duration::from_millis(match random.below(3) {
+                    0 => 0,
+                    1 => random.log_between(1, 1_000),
+                    _ => random.log_between(1_000, 60_000),
+                }),
+            },
+            10..15 => Ending::Drop {
+                at: at(&mut random),
+            },
+            _ => Ending::Close,
+        };
+        let threads = threads::draw(seed, is_wild, safety);
+        let faults = faults::draw(
+            seed,
+            &faults::Parts {
+                cluster: &cluster,
+                config: &config,
+                threads: &threads,
+                safety,
+                kinds: FaultKind::ALL,
+            },
+        );
+        Self {
+            seed,
+            config,
+            cluster,
+            threads,
+            faults,
+            safety,
+            ending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

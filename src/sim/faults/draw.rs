@@ -1,0 +1,111 @@
+//! Which faults a seed has: a random part of the catalogue, each with a strength, a window and a
+//! seed of its own (swarm testing: what is left out lets the rest go further).
+//!
+//! Thread: any. Locks: none.
+
+use std::time::Duration;
+
+use super::kinds::{FaultKind, Group};
+use super::plan::{DrawTime as _, FULL_STRENGTH, FaultPlan};
+use crate::random::Random;
+use crate::sim::scenario::{ClusterPlan, ConfigPlan, ThreadPlan};
+use crate::sim::streams::{Draw, derive, stream};
+
+/// What the faults of a scenario are drawn for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) cluster: &'a ClusterPlan,
+    pub(crate) config: &'a ConfigPlan,
+    pub(crate) threads: &'a [ThreadPlan],
+    pub(crate) safety: Duration,
+    /// The kinds to choose from.
+    pub(crate) kinds: &'a [FaultKind],
+}
+
+/// The faults of a seed: none for 5 %, for 10 % one alone, everywhere, all the time.
+pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
+    let mut random = stream(seed, "faults");
+    let kinds: Vec<FaultKind> = parts
+        .kinds
+        .iter()
+        .copied()
+        .filter(|kind| parts.have_use_for(*kind))
+        .collect();
+    if kinds.is_empty() || random.chance(50) {
+        return Vec::new();
+    }
+    let lasting: Vec<FaultKind> = kinds
+        .iter()
+        .copied()
+        .filter(|kind| !kind.ends_the_producer())
+        .collect();
+    if random.chance(105) && !lasting.is_empty() {
+        let kind = *random.pick(&lasting);
+        return vec![FaultPlan {
+            kind,
+            seed: derive(seed, kind.name(), 0),
+            strength: FULL_STRENGTH,
+            from: Duration::ZERO,
+            until: parts.safety,
+        }];
+    }
+    // Few at most seeds, many at some.
+    let share = u32::try_from(random.log_between(10, 300)).expect("small");
+    let chosen = kinds.into_iter().filter(|kind| {
+        let mut of_kind = stream(derive(seed, kind.name(), 1), "chosen");
+        of_kind.chance(share)
+    });
+    chosen.map(|kind| parts.plan(seed, kind)).collect()
+}
+
+impl Parts<'_> {
+    fn have_use_for(&self, kind: FaultKind) -> bool {
+        let config = self.config;
+        let by_address = kind.group() == Group::Names && !config.bootstrap_by_name;
+        !(kind.needs_brokers() && self.cluster.brokers < 2
+            || kind.is_about_producer_ids() && !config.idempotence
+            || by_address && kind == FaultKind::UnknownNames)
+    }
+
+    /// About so long the threads make calls.
+    fn active(&self) -> Duration {
+        let of = |thread: &ThreadPlan| {
+            Duration::from_micros(thread.pause_us.saturating_mul(u64::from(thread.calls)))
+        };
+        let longest = self.threads.iter().map(of).max().unwrap_or_default();
+        longest.clamp(
+            Duration::from_millis(10),
+            self.safety.max(Duration::from_millis(10)),
+        )
+    }
+
+    fn plan(&self, seed: u64, kind: FaultKind) -> FaultPlan {
+        let mut random = stream(derive(seed, kind.name(), 2), "plan");
+        let active = u64::try_from(self.active().as_micros()).expect("short");
+        // A third from the start: the first connections, the first metadata, the first producer id.
+        let from = if kind.ends_the_producer() {
+            random.between(active * 7 / 10, active)
+        } else if random.chance(333) {
+            0
+        } else {
+            random.between(0, active * 8 / 10)
+        };
+        let length = random.log_between(active / 20, active).max(1);
+        FaultPlan {
+            kind,
+            seed: derive(seed, kind.name(), 3),
+            strength: strength(&mut random),
+            from: Duration::from_micros(from),
+            until: Duration::from_micros(from + length),
+        }
+    }
+}
+
+/// Any, but full strength only where it is alone.
+fn strength(random: &mut Random) -> u32 {
+    if random.one_of(100) {
+        FULL_STRENGTH - 1
+    } else {
+        u32::try_from(random.between(1, 700)).expect("small")
+    }
+}

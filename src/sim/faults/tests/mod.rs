@@ -1,0 +1,48 @@
+//! Every kind does something, alone and together with all others.
+
+mod effects;
+mod swarm;
+
+use std::time::Duration;
+
+use super::kinds::FaultKind;
+use super::plan::{FULL_STRENGTH, FaultPlan};
+use crate::sim::run::tests::simple;
+use crate::sim::scenario::Scenario;
+use crate::sim::streams::derive;
+
+/// Twenty seconds of sending, in which connections, metadata and requests come and go.
+fn busy(seed: u64) -> Scenario {
+    let mut scenario = simple(seed);
+    for thread in &mut scenario.threads {
+        thread.calls = 400;
+        thread.pause_us = 50_000;
+    }
+    scenario.config.request_timeout_ms = 3_000;
+    scenario.config.metadata_max_age_ms = 2_000;
+    scenario.config.delivery_timeout_ms = 60_000;
+    scenario.config.max_block_ms = 10_000;
+    scenario.config.max_idle_ms = Some(900);
+    scenario.cluster.brokers = 2;
+    scenario.cluster.topics[0].partitions = 1;
+    scenario
+}
+
+/// A kind alone, everywhere, all the time.
+fn alone(kind: FaultKind, seed: u64) -> FaultPlan {
+    FaultPlan {
+        kind,
+        seed: derive(seed, kind.name(), 0),
+        strength: FULL_STRENGTH,
+        from: Duration::ZERO,
+        until: Duration::from_secs(60),
+    }
+}
+
+/// How many records of a run, told in words, were acknowledged.
+fn acknowledged(words: &str) -> u64 {
+    let lines = words
+        .lines()
+        .filter(|line| line.contains("[(") && line.contains("Acked {"));
+    u64::try_from(lines.count()).unwrap()
+}
