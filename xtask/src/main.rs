@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod fuzz;
 mod interleave;
 mod run;
 
@@ -16,6 +17,8 @@ cargo xtask COMMAND
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
+  fuzz    [--seconds N] [TARGET]: replays what the fuzzer has for each target, or one, and lets it
+          look for more for N seconds (20); needs a C++ compiler
   interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
           threads in every order (loom) and in N orders (shuttle) over the locks of the library
   help    this text
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         "lint" => ci::lint(),
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
+        "fuzz" => fuzz::run(std::env::args().skip(2)),
         "interleave" => interleave::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

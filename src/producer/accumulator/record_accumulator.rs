@@ -148,7 +148,7 @@ impl RecordAccumulator {
         self.topics.load().get(name).map(|topic| look(topic))
     }
 
-    #[cfg(any(test, interleave))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }
@@ -472,7 +472,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
-    #[cfg(any(test, interleave))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }
