@@ -11,6 +11,9 @@
 //! ```
 
 mod application;
+mod attempt;
+mod campaign;
+mod commands;
 mod coverage;
 mod draw;
 mod faults;
@@ -20,9 +23,14 @@ mod names;
 mod network;
 mod oracle;
 mod payload;
+mod plain;
+mod regressions;
+mod report;
 mod run;
 mod scenario;
+mod shrink;
 mod streams;
+mod text;
 mod trace;
 mod wire;
 mod world;

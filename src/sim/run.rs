@@ -23,7 +23,7 @@ use super::network::Network;
 use super::oracle::Oracle;
 use super::scenario::{ClusterPlan, ConfigPlan, Scenario};
 use super::streams::stream;
-use super::trace::{Happening, Trace};
+use super::trace::{Happening, Trace, take_words};
 use super::world::World;
 use crate::producer::{Acks, KafkaProducer, ProducerConfig, SenderThread, SimulatedSurroundings};
 use crate::time::Time;
@@ -268,13 +268,13 @@ impl<'s> Simulation<'s> {
             fired: world.fired(),
             simulated: now,
             coverage: std::mem::take(&mut world.trace.coverage),
-            trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
+            trace: take_words(),
         }
     }
 }
 
 /// Panics of simulated code are told by the violation that they are, not on standard error.
-mod panics {
+pub(super) mod panics {
     use std::cell::{Cell, RefCell};
     use std::sync::Once;
 
@@ -311,8 +311,8 @@ mod panics {
     }
 
     /// What the last one said.
-    pub(super) fn last() -> String {
-        LAST.take()
+    pub(in crate::sim) fn last() -> String {
+        LAST.take().replace('\n', " ")
     }
 }
 

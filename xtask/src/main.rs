@@ -4,6 +4,7 @@
 
 mod ci;
 mod run;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -15,16 +16,27 @@ cargo xtask COMMAND
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
+
+The simulator (docs/TESTING.md, \"The simulator\"):
+  sim     [--seeds N] [--from S] [--all] [--threads T]   N seeds on all cores: by default 2000 from 0;
+          --all draws what src/sim/PENDING.md lists too
+  replay  SEED|FILE [--all]   one seed, or a scenario in a file: its trace in words, and its hash
+
   help    this text
 ";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_else(|| "help".to_owned());
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let arguments: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
         "ci" => ci::all(),
         "lint" => ci::lint(),
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
+        "sim" => sim::sim(&arguments),
+        "replay" => sim::replay(&arguments),
+        "plants" => sim::plants(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
