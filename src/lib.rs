@@ -66,6 +66,7 @@ mod client;
 mod cluster;
 mod error;
 mod network;
+mod planted;
 mod producer;
 mod protocol;
 mod random;

@@ -13,7 +13,7 @@ type Tree = BTreeMap<String, String>;
 /// The floors from the lowest up; a path may only point down, and rooms of one floor do not meet.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "time", "random", "sync", "backoff", "metrics", "cluster",
+        "error", "time", "random", "sync", "backoff", "metrics", "cluster", "planted",
     ],
     &["protocol"],
     &["record"],

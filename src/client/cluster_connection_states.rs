@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::host_resolver::LookupTicket;
 use crate::backoff::ExponentialBackoff;
 use crate::cluster::{Node, NodeId};
+use crate::planted::{Plant, planted};
 use crate::random::Random;
 use crate::time::deadline;
 
@@ -123,6 +124,10 @@ impl ClusterConnectionStates {
         it.state = ConnectionState::Resolving(None);
         it.last_attempt = now;
         it.setup_timeout = self.setup.backoff(it.setup_failures, &mut self.random);
+        if planted(Plant::R71) {
+            // KAFKA-9893: TCP was to find out by itself.
+            it.setup_timeout = Duration::MAX;
+        }
         it.setup_deadline = deadline(now, it.setup_timeout);
     }
 
@@ -207,6 +212,11 @@ impl ClusterConnectionStates {
             }
             ConnectionState::Ready => it.addresses.clear(),
         }
+        if planted(Plant::R70) {
+            // KAFKA-12193: the name was never looked up again.
+            let known = it.last_address.map(|ip| SocketAddr::new(ip, it.port));
+            it.addresses = known.into_iter().collect();
+        }
         it.state = ConnectionState::Disconnected;
         it.backoff_until = deadline(now, self.reconnect.backoff(it.failures, &mut self.random));
         it.failures = it.failures.saturating_add(1);
@@ -217,6 +227,15 @@ impl ClusterConnectionStates {
         if let Some(it) = self.nodes.get_mut(&node) {
             it.throttled_until = it.throttled_until.max(Some(until));
         }
+    }
+
+    /// When the last throttling ends (R72).
+    #[cfg(feature = "planted")]
+    pub(super) fn throttled_until(&self) -> Option<Instant> {
+        self.nodes
+            .values()
+            .filter_map(|it| it.throttled_until)
+            .max()
     }
 
     pub(super) fn throttle_delay(&self, node: NodeId, now: Instant) -> Duration {

@@ -217,3 +217,26 @@ fn forget_keeps_nodes_that_have_a_connection() {
     assert_eq!(states.last_attempt(NodeId(2)), None);
     assert_eq!(states.last_attempt(NodeId(3)), Some(now));
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn r70_address_is_kept_when_its_connection_is_lost() {
+    crate::planted::assert_live(Plant::R70, || {
+        let (mut states, now) = states();
+        let node = node(1, "a");
+        begin(&mut states, &node, now);
+        states.ready(node.id);
+        states.disconnected(node.id, now);
+        states.has_address(node.id)
+    });
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn r71_connection_is_set_up_for_ever() {
+    crate::planted::assert_live(Plant::R71, || {
+        let (mut states, now) = states();
+        begin(&mut states, &node(1, "a"), now);
+        states.overdue(now + 3_600_000 * MS).is_empty()
+    });
+}

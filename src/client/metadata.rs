@@ -14,6 +14,7 @@ use super::metadata_state::{MetadataAsk, MetadataState, WaiterId, has_partition}
 use crate::cluster::{Cluster, Node};
 use crate::error::Error;
 use crate::network::Wakeup;
+use crate::planted::{Plant, planted};
 use crate::protocol::messages::{LeaderHint, MetadataResponse};
 use crate::random::Random;
 use crate::sync::Mutex;
@@ -126,6 +127,10 @@ impl Metadata {
     /// Something was stale: a full update is due, after backoff. Called by the Sender, whose next
     /// `poll` sees to it.
     pub(crate) fn request_update(&self) {
+        if planted(Plant::R69) {
+            // rskafka 2f67e11: the error was retried, the picture behind it was not looked at.
+            return;
+        }
         self.0.state.lock().request_full();
     }
 

@@ -63,6 +63,9 @@ pub(super) struct MetadataState {
     backoff_after_equivalent: Duration,
     /// Why the last connection or request failed, until an answer comes.
     last_failure: Option<Error>,
+    /// Topics that were forgotten while somebody used them (R68).
+    #[cfg(feature = "planted")]
+    evicted: BTreeSet<Arc<str>>,
 }
 
 /// Names one wait.
@@ -105,6 +108,8 @@ impl MetadataState {
             backoff_after_failure: Duration::ZERO,
             backoff_after_equivalent: Duration::ZERO,
             last_failure: None,
+            #[cfg(feature = "planted")]
+            evicted: BTreeSet::new(),
         }
     }
 
@@ -249,6 +254,13 @@ impl MetadataState {
     /// Renews the topic's time to live; true if it was not of interest, and is asked for now.
     pub(super) fn touch(&mut self, topic: &Arc<str>, now: Instant) -> bool {
         let expires = deadline(now, self.config.max_idle);
+        #[cfg(feature = "planted")]
+        if crate::planted::planted(crate::planted::Plant::R68)
+            && (self.topics.contains_key(topic) || self.evicted.contains(topic))
+        {
+            // krafka 0.22: its use did not count, and what was evicted once was not asked for again.
+            return false;
+        }
         if let Some(interest) = self.topics.get_mut(topic) {
             interest.expires = expires;
             return false;
@@ -407,6 +419,8 @@ impl MetadataState {
             let is_kept = interest.is_new || interest.expires > now;
             if !is_kept {
                 log::debug!("topic {name} was not used, its metadata is forgotten");
+                #[cfg(feature = "planted")]
+                self.evicted.insert(Arc::clone(name));
             }
             is_kept
         });

@@ -241,6 +241,27 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         });
     }
 
+    /// Dekaf f8124a8c5: whoever is throttled does nothing else meanwhile (R72).
+    #[cfg(feature = "planted")]
+    fn sleep_while_throttled(&mut self, outcome: &mut PollOutcome) {
+        use crate::planted::{Plant, planted};
+        while planted(Plant::R72) {
+            let now = self.config.time.now();
+            let Some(until) = self.states.throttled_until().filter(|until| *until > now) else {
+                return;
+            };
+            let mut more = PollOutcome::default();
+            let left = until.saturating_duration_since(now);
+            if self.selector.poll(left, now, &mut more).is_err() {
+                return;
+            }
+            outcome.connected.append(&mut more.connected);
+            outcome.disconnected.append(&mut more.disconnected);
+            outcome.completed_sends.append(&mut more.completed_sends);
+            outcome.receives.append(&mut more.receives);
+        }
+    }
+
     fn time_to_next_timer(&self, now: Instant) -> Duration {
         [
             self.states.next_setup_deadline(),
@@ -324,6 +345,8 @@ impl<S: Selectable, T> KafkaClient<T> for NetworkClient<S, T> {
         if let Err(error) = self.selector.poll(timeout, now, &mut outcome) {
             log::error!("the operating system's selector failed: {error}");
         }
+        #[cfg(feature = "planted")]
+        self.sleep_while_throttled(&mut outcome);
         let now = self.config.time.now();
         self.handle_completed_sends(&outcome, now);
         self.handle_completed_receives(&mut outcome, now);

@@ -13,6 +13,7 @@ use super::{ClientResponse, Outcome};
 use crate::cluster::NodeId;
 use crate::error::{Error, ErrorKind};
 use crate::network::{ChannelState, Disconnected, PollOutcome, Selectable};
+use crate::planted::{Plant, planted};
 use crate::protocol::messages::{
     ApiRequest, ApiResponse, ApiVersionsRequest, ApiVersionsResponse, supported_versions,
 };
@@ -62,7 +63,12 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         let mut input = Reader::new(frame);
         let correlation_id =
             decode_response_header(api_key, version, &mut input).map_err(malformed)?;
-        if correlation_id != oldest.correlation_id {
+        if correlation_id != oldest.correlation_id && planted(Plant::R56) {
+            // KAFKA-4669: the request was taken out before its id was looked at.
+            drop(self.in_flight.complete_oldest(node));
+            return Ok(());
+        }
+        if correlation_id != oldest.correlation_id && !planted(Plant::Correlation) {
             return Err(format!(
                 "it answered {} with correlation id {} by correlation id {correlation_id}",
                 api_key.name(),
@@ -295,6 +301,9 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 let error = error.clone();
                 self.finish(node, request, Outcome::TimedOut { error }, now);
             }
+            if planted(Plant::R18) && self.states.state(node) == ConnectionState::Ready {
+                continue;
+            }
             self.connection_broken(node, &error, now);
         }
     }
@@ -314,6 +323,14 @@ impl<S: Selectable, T> NetworkClient<S, T> {
 
     pub(super) fn close_connection(&mut self, node: NodeId, error: &Error, now: Instant) {
         self.selector.close(node);
+        if planted(Plant::R19) {
+            // Dekaf #1602: who scaled connections down forgot who waited for them.
+            let requests = self.in_flight.clear(node).into_iter();
+            for request in requests.filter(|it| !matches!(it.asker, Asker::User(_))) {
+                let error = error.clone();
+                self.finish(node, request, Outcome::TimedOut { error }, now);
+            }
+        }
         // How far a send in progress came is not known here, so it counts as begun.
         self.connection_ended(node, error, true, now);
     }
@@ -349,6 +366,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 outcome,
             }),
             Asker::ApiVersions => {}
+            // librdkafka 2.10.0: it was thought to be on its way still.
+            Asker::Metadata(_) if planted(Plant::R67) => {}
             Asker::Metadata(_) => self.updater.request_failed(now, &mut self.random),
         }
     }

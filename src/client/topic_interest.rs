@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cluster::{NodeId, PartitionInfo, TopicInfo, Uuid};
+use crate::planted::{Plant, planted};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataPartition, MetadataTopic};
 
@@ -70,7 +71,10 @@ impl Interest {
         self.error = None;
         let is_another = !answer.topic_id.is_zero() && self.id != answer.topic_id;
         if is_another {
-            self.epochs.clear();
+            // KAFKA-13488: the old topic's epochs were held against the new one.
+            if !planted(Plant::R66) {
+                self.epochs.clear();
+            }
             self.id = answer.topic_id;
         }
         let count = answer.partitions.len();

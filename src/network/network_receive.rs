@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use crate::planted::{Plant, planted};
+
 /// The frame that is arriving.
 #[derive(Debug)]
 pub(super) struct NetworkReceive {
@@ -53,9 +55,14 @@ impl NetworkReceive {
                 *arrived = rest;
             }
             let claimed = frame_size(*bytes, max_frame_bytes)?;
+            let at_once = if planted(Plant::R74) {
+                claimed.min(ALERT_BYTES)
+            } else {
+                0
+            };
             self.state = State::Body {
                 claimed,
-                body: Vec::new(),
+                body: Vec::with_capacity(at_once),
             };
         }
         Ok(self.read_body(arrived))
@@ -73,7 +80,11 @@ impl NetworkReceive {
             Bytes::copy_from_slice(taken)
         } else {
             grow(body, taken.len(), *claimed);
-            body.extend_from_slice(taken);
+            if planted(Plant::PartialRead) && !body.is_empty() {
+                body.resize(body.len() + taken.len(), 0);
+            } else {
+                body.extend_from_slice(taken);
+            }
             if body.len() < *claimed {
                 return None;
             }
@@ -117,7 +128,8 @@ fn grow(body: &mut Vec<u8>, more: usize, claimed: usize) {
 fn frame_size(bytes: [u8; 4], max_frame_bytes: usize) -> Result<usize, InvalidReceive> {
     let size = i32::from_be_bytes(bytes);
     match usize::try_from(size) {
-        Ok(size) if size <= max_frame_bytes => Ok(size),
+        // KAFKA-4493: a TLS alert is a frame of 336 MB.
+        Ok(size) if size <= max_frame_bytes || planted(Plant::R74) => Ok(size),
         Ok(size) => Err(InvalidReceive(format!(
             "frame of {size} bytes, more than the {max_frame_bytes} that are accepted here: {}",
             suspicion(bytes)
@@ -140,6 +152,9 @@ fn suspicion(bytes: [u8; 4]) -> &'static str {
         _ => "the peer does not speak Kafka's protocol (bootstrap.servers, security.protocol)",
     }
 }
+
+/// An alert of TLS read as a size, which is as much as R74 takes at once.
+const ALERT_BYTES: usize = 0x1503_0300;
 
 const FIRST_ALLOCATION_BYTES: usize = 64 * 1024;
 
@@ -254,5 +269,26 @@ mod tests {
         assert_eq!(receive.in_progress(), Some((2, None)));
         assert_eq!(receive.read_from(&mut &[0, 9, 1][..], MAX).unwrap(), None);
         assert_eq!(receive.in_progress(), Some((5, Some(13))));
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn partial_read_loses_the_rest_of_the_frame() {
+        crate::planted::assert_live(Plant::PartialRead, || {
+            let stream = framed(b"answer");
+            let frames = frames_of(&[&stream[..7], &stream[7..]]);
+            frames != [Bytes::from_static(b"answer")]
+        });
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn r74_alert_of_tls_is_a_frame_of_336_megabytes() {
+        crate::planted::assert_live(Plant::R74, || {
+            let mut receive = NetworkReceive::new();
+            let mut alert: &[u8] = &[0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28];
+            let read = receive.read_from(&mut alert, MAX);
+            read.is_ok() && receive.allocated_bytes() > 300 << 20
+        });
     }
 }

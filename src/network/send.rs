@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 
 use bytes::{Buf, Bytes};
 
+use crate::planted::{Plant, planted};
+
 /// What is left of a frame to be written, length prefix included.
 #[derive(Debug, Default)]
 pub(crate) struct Send {
@@ -97,6 +99,10 @@ impl Send {
         let mut offered = 0;
         for (slice, part) in slices.iter_mut().zip(&self.parts) {
             *slice = IoSlice::new(part);
+            #[cfg(feature = "planted")]
+            if planted(Plant::R01) && crate::planted::is_given_back(part) {
+                *slice = IoSlice::new(REFILLED.get(..part.len()).unwrap_or(part));
+            }
             count += 1;
             offered += part.len();
         }
@@ -110,7 +116,9 @@ impl Send {
         let mut left = written;
         while let Some(front) = self.parts.front_mut() {
             if left < front.len() {
-                front.advance(left);
+                if !planted(Plant::PartialWrite) {
+                    front.advance(left);
+                }
                 return;
             }
             left -= front.len();
@@ -127,6 +135,10 @@ pub(super) enum Written {
     /// The socket takes no more for now.
     Blocked,
 }
+
+/// What stands in a buffer that was given back (R01).
+#[cfg(feature = "planted")]
+static REFILLED: [u8; 16 * 1024] = [0xDD; 16 * 1024];
 
 /// What a request of some batches needs, in 1 KB of stack.
 const FEW_SLICES: usize = 64;
@@ -254,5 +266,33 @@ mod tests {
         let mut send = Send::new([Bytes::new()]);
         assert_eq!(send.write_to(&mut socket).unwrap(), Written::Whole);
         assert!(socket.slices.is_empty());
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn r01_memory_given_back_is_written_as_what_it_holds_now() {
+        crate::planted::assert_live(Plant::R01, || {
+            let memory = Bytes::from(vec![7; 10]);
+            let mut send = Send::new([Bytes::from_static(b"head"), memory.clone()]);
+            let mut socket = Scripted::new([Ok(7)]);
+            send.write_to(&mut socket).unwrap();
+            crate::planted::note_given_back(&memory);
+            send.write_to(&mut socket).unwrap();
+            let refilled = socket.written[7..] == [0xDD; 7];
+            crate::planted::note_returned(&memory);
+            assert!(!crate::planted::is_given_back(&memory));
+            refilled
+        });
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn partial_write_begins_its_piece_anew() {
+        crate::planted::assert_live(Plant::PartialWrite, || {
+            let mut socket = Scripted::new([Ok(3)]);
+            let mut send = Send::new([Bytes::from_static(b"1234"), Bytes::from_static(b"5678")]);
+            while send.write_to(&mut socket).unwrap() == Written::Blocked {}
+            socket.written != b"12345678"
+        });
     }
 }

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{DeliveryError, RecordMetadata};
+use crate::planted::{Plant, planted};
 
 /// Is told the outcome of every record sent with it; one object serves many records and costs
 /// none of them an allocation.
@@ -96,7 +97,8 @@ thread_local! {
 
 /// Whether the calling thread is inside a user's callback: then nothing may wait.
 pub(crate) fn in_callback() -> bool {
-    IN_CALLBACK.get()
+    // KAFKA-10790: nobody asked.
+    IN_CALLBACK.get() && !planted(Plant::R53)
 }
 
 /// Runs user code so that a panic of it harms nobody else.

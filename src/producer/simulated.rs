@@ -180,6 +180,11 @@ impl SenderThread {
         self.sender.run_once(now);
     }
 
+    /// Partitions begin at this sequence instead of 0.
+    pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
+        self.sender.begin_sequences_at(first_sequence);
+    }
+
     /// Whether the thread would end now.
     pub(crate) fn is_done(&mut self) -> bool {
         self.sender.is_done()

@@ -4,6 +4,7 @@
 //! only the codes marked `proof` prove that the attempt they answer was not appended.
 
 use crate::error::{Error, ErrorKind};
+use crate::planted::{Plant, planted};
 
 /// A broker's error code, known to us or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -230,7 +231,10 @@ impl ErrorCode {
 
     /// Whether it proves that the attempt it answers was not appended.
     pub(crate) fn proves_not_written(self) -> bool {
-        self.entry().proof
+        // franz-go #1217 took a timeout for "not written", a retry after NOT_LEADER made G1a of it.
+        let believed = (planted(Plant::R14) && self == Self::REQUEST_TIMED_OUT)
+            || (planted(Plant::R21) && self == Self::NOT_LEADER_OR_FOLLOWER);
+        self.entry().proof || believed
     }
 
     /// The error: what was tried, what the broker said.

@@ -2,7 +2,7 @@
 //!
 //! Thread: any; the one that calls is the one that simulates. Locks: none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ fn panicked(scenario: &Scenario, text: String) -> Report {
         records: 0,
         polls: 0,
         fired: BTreeMap::new(),
+        cells: BTreeSet::new(),
         simulated: Duration::ZERO,
         coverage: Coverage::default(),
         trace: take_words(),

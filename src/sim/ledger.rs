@@ -2,13 +2,14 @@
 //!
 //! Thread: the one that simulates. Locks: its own, a leaf: callbacks write here while the world is not held.
 
-use std::fmt::Write as _;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::payload::RecordSpec;
 use super::trace::Digest;
 use crate::error::{ErrorKind, Persistence};
+use crate::producer::{DeliveryError, RecordMetadata};
 
 /// Names a record in its payload; the index of its entry.
 pub(crate) type RecordId = u64;
@@ -31,7 +32,7 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) spec: RecordSpec,
-    /// Which thread; beyond the last: the prober, then callbacks.
+    /// Which thread; beyond the last: a callback, or `probes::PROBER`.
     pub(crate) thread: usize,
     pub(crate) called_at: Duration,
     pub(crate) accepted_at: Option<Duration>,
@@ -122,6 +123,23 @@ impl Entry {
 }
 
 impl End {
+    /// What a handle or a callback was given.
+    pub(crate) fn of(result: Result<&RecordMetadata, &DeliveryError>) -> Self {
+        match result {
+            Ok(metadata) => Self::Acked {
+                partition: metadata.partition(),
+                offset: metadata.offset(),
+                timestamp_ms: metadata.timestamp_ms(),
+            },
+            Err(error) => Self::Failed {
+                partition: error.partition(),
+                persistence: error.persistence(),
+                kind: error.kind(),
+                text: error.to_string().into(),
+            },
+        }
+    }
+
     /// The same to the application: texts may name times.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -161,29 +179,30 @@ impl Ledger {
 
     /// Of what the application was told, without times: the same if a fault made no difference.
     pub(crate) fn outcome_hash(&self) -> u64 {
-        let mut hash = Digest::default();
+        let mut digest = Digest::default();
         for entry in &self.entries {
-            let refused = &entry.refused;
-            let written = match entry.end() {
+            entry.refused.hash(&mut digest);
+            match entry.end() {
                 Some((
                     _,
                     End::Acked {
                         partition, offset, ..
                     },
                 )) => {
-                    write!(hash, "{refused:?}{partition}@{offset:?};")
+                    (partition, offset).hash(&mut digest);
                 }
                 Some((
                     _,
                     End::Failed {
                         persistence, kind, ..
                     },
-                )) => write!(hash, "{refused:?}{kind:?}{persistence:?};"),
-                None => write!(hash, "{refused:?};"),
-            };
-            written.expect("a hash takes everything");
+                )) => {
+                    (persistence, kind).hash(&mut digest);
+                }
+                None => {}
+            }
         }
-        hash.value()
+        digest.value()
     }
 }
 

@@ -6,24 +6,26 @@
 //!            \---- ending: close early, drop -------------------------------^
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kafka_test_support::{Cluster, ClusterConfig, FirstSequence, TopicConfig, VersionProfile};
+use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
 
 use super::application::Applications;
 use super::coverage::Coverage;
 use super::faults::{FaultKind, Faults};
-use super::ledger::{SharedLedger, Violation};
+use super::guarantees::Cell;
+use super::ledger::{BlockingCall, SharedLedger, Violation};
 use super::names::Names;
 use super::network::Network;
 use super::oracle::Oracle;
-use super::scenario::{ClusterPlan, ConfigPlan, Scenario};
+use super::probes::Probes;
+use super::scenario::{ClusterPlan, ConfigPlan, Ending, Scenario};
 use super::streams::stream;
-use super::trace::{Happening, Trace, take_words};
+use super::trace::{Trace, take_words};
 use super::world::World;
 use crate::producer::{Acks, KafkaProducer, ProducerConfig, SenderThread, SimulatedSurroundings};
 use crate::time::Time;
@@ -40,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     pub(crate) polls: u64,
     pub(crate) fired: BTreeMap<FaultKind, u64>,
+    /// Promises that could have been broken in it.
+    pub(crate) cells: BTreeSet<Cell>,
     /// How much time passed in it.
     pub(crate) simulated: Duration,
     /// What it came by.
@@ -52,8 +56,21 @@ pub(crate) struct Report {
 pub(crate) fn run(scenario: &Scenario, with_words: bool) -> Report {
     let _quiet = panics::Quiet::begin();
     let mut simulation = Simulation::new(scenario, with_words);
-    simulation.safety_phase();
-    simulation.liveness_phase();
+    match scenario.ending {
+        Ending::Close => {
+            simulation.safety_phase(scenario.safety);
+            simulation.liveness_phase();
+            simulation.close(simulation.longest_close());
+        }
+        Ending::CloseEarly { at, timeout } => {
+            simulation.safety_phase(at.min(scenario.safety));
+            simulation.close(timeout);
+        }
+        Ending::Drop { at } => {
+            simulation.safety_phase(at.min(scenario.safety));
+            simulation.drop_producer();
+        }
+    }
     simulation.finish()
 }
 
@@ -61,6 +78,8 @@ struct Simulation<'s> {
     scenario: &'s Scenario,
     world: Arc<Mutex<World>>,
     ledger: SharedLedger,
+    /// None once the application has dropped it.
+    producer: Option<KafkaProducer>,
     sender: SenderThread,
     turns: u64,
     /// A panic of the product, or a judge who has seen enough: nothing more is asked of it.
@@ -81,6 +100,8 @@ impl<'s> Simulation<'s> {
             names,
             faults: Faults::new(scenario),
             applications: None,
+            probes: Probes::default(),
+            horizon: None,
             oracle: Oracle::new(scenario),
             trace: Trace::new(with_words),
             wakeup: None,
@@ -100,7 +121,7 @@ impl<'s> Simulation<'s> {
         }
         let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
-        let mut applications = Applications::new(scenario, producer, ledger.clone(), clock);
+        let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
         let mut held = lock(&world);
         applications.set_client_faults(held.faults.client.clone());
         held.applications = Some(applications);
@@ -109,6 +130,7 @@ impl<'s> Simulation<'s> {
             scenario,
             world,
             ledger,
+            producer: Some(producer),
             sender,
             turns: 0,
             is_over: false,
@@ -144,107 +166,158 @@ impl<'s> Simulation<'s> {
         }
     }
 
+    /// A turn that waits no longer than until then.
+    fn turn_until(&mut self, until: Duration) {
+        self.world().horizon = Some(until);
+        self.turn();
+        self.world().horizon = None;
+    }
+
     fn broken(&mut self, property: &'static str, text: String) {
         let now = self.now();
         self.ledger.lock().violation(property, now, text);
         self.is_over = true;
     }
 
-    /// Faults and calls, until the calls are made, the time is over or the producer has ended.
-    fn safety_phase(&mut self) {
+    /// Faults and calls, until the calls are made or the time is over.
+    fn safety_phase(&mut self, until: Duration) {
         while !self.is_over {
-            self.turn();
-            let (is_closing, is_done) = {
+            {
                 let world = self.world();
-                let applications = world.applications();
-                let is_late = world.now() >= self.scenario.safety;
-                (
-                    applications.is_closing(),
-                    applications.are_done() || is_late,
-                )
-            };
-            if is_done || (is_closing && self.sender.is_done()) {
-                return;
+                if world.applications().are_done() || world.now() >= until {
+                    return;
+                }
             }
+            self.turn_until(until);
         }
     }
 
-    /// Everything is repaired: what waits goes on, each partition takes another record soon, and
-    /// then `close` brings all the rest to an end.
+    /// Everything is repaired: what waits goes on, and each partition takes another record, soon.
     fn liveness_phase(&mut self) {
-        let partitions = self.partitions();
-        let end = {
+        let began = {
             let mut world = self.world();
             world.heal();
-            let now = world.now();
-            world.trace.event(now, Happening::Phase("healed"));
-            world.oracle.on_healed(now);
-            let applications = world.applications_mut();
-            applications.stop();
-            if !applications.is_closing() {
-                applications.probe(now, partitions);
-            }
-            now + self.patience()
+            world.applications_mut().stop();
+            world.now()
         };
-        while !self.is_over && !self.has_ended() {
-            self.turn();
-            let mut world = self.world();
-            let now = world.now();
-            if world.applications().are_done() {
-                let patience = self.patience();
-                world.applications_mut().begin_close(now, patience);
+        let probes = match &self.producer {
+            Some(producer) if !self.is_over => {
+                Probes::begin(self.scenario, producer.clone(), self.ledger.clone(), began)
             }
-            drop(world);
-            if now > end {
-                self.broken("P4", "the producer did not end".to_owned());
+            _ => return,
+        };
+        self.world().probes = probes;
+        // They bring what is wrong to light by then, at the latest.
+        let until = began + self.longest_close();
+        while !self.is_over {
+            {
+                let world = self.world();
+                let done = world.probes.are_done() && world.applications().are_done();
+                if done || world.now() >= until {
+                    return;
+                }
             }
+            self.turn_until(until);
         }
     }
 
-    fn has_ended(&mut self) -> bool {
-        let is_closing = self.world().applications().is_closing();
-        is_closing && self.sender.is_done()
-    }
-
-    /// More than all that may take its time, one after the other.
-    fn patience(&self) -> Duration {
+    /// So long nothing can take: a record may be appended when `max.block.ms` is nearly over.
+    fn longest_close(&self) -> Duration {
         let config = &self.scenario.config;
-        Duration::from_millis(2 * config.delivery_timeout_ms + config.max_block_ms) + PATIENCE
+        Duration::from_millis(config.delivery_timeout_ms + config.max_block_ms) + SLACK
     }
 
-    /// Of all topics, by their index.
-    fn partitions(&self) -> Vec<(usize, i32)> {
-        let topics = self.scenario.cluster.topics.iter().enumerate();
-        topics
-            .flat_map(|(topic, plan)| (0..plan.partitions).map(move |partition| (topic, partition)))
-            .collect()
+    /// `close(timeout)`, with whatever goes wrong meanwhile.
+    fn close(&mut self, timeout: Duration) {
+        let Some(producer) = self.producer.clone() else {
+            return;
+        };
+        let began = self.now();
+        let call = self.begin_call("close", began, Some(timeout));
+        producer.begin_close();
+        self.until_sender_is_done(began + timeout);
+        if !self.is_over && !self.sender.is_done() {
+            producer.force_close();
+            self.until_sender_is_done(began + timeout + SLACK);
+        }
+        self.end_call(call);
+        let now = self.now();
+        let outcome = producer.end_of_close();
+        self.world().applications_mut().on_closed(now, outcome);
+        self.let_threads_return();
     }
 
-    fn finish(self) -> Report {
-        if !self.is_over {
-            let mut world = lock(&self.world);
-            let now = world.now();
-            let World {
-                applications,
-                trace,
-                ..
-            } = &mut *world;
-            if let Some(mut applications) = applications.take() {
-                applications.producer_has_ended(now, trace);
-            }
+    /// The last clone is dropped: what was accepted still goes out, for at most `delivery.timeout.ms`.
+    fn drop_producer(&mut self) {
+        let began = self.now();
+        let limit = Duration::from_millis(self.scenario.config.delivery_timeout_ms);
+        let call = self.begin_call("drop", began, Some(limit));
+        self.world().applications_mut().drop_producers();
+        self.world().probes = Probes::default();
+        self.producer = None;
+        self.until_sender_is_done(began + limit + SLACK);
+        self.end_call(call);
+    }
+
+    fn until_sender_is_done(&mut self, until: Duration) {
+        while !self.is_over && !self.sender.is_done() && self.now() < until {
+            self.turn_until(until);
+        }
+    }
+
+    /// Calls that are in progress when the producer is closed return at once.
+    fn let_threads_return(&mut self) {
+        let mut world = self.world();
+        let now = world.now();
+        world.applications_mut().stop();
+        world.pass(now + Duration::from_millis(1));
+    }
+
+    fn begin_call(&self, name: &'static str, began: Duration, timeout: Option<Duration>) -> usize {
+        let mut ledger = self.ledger.lock();
+        ledger.closed_at.get_or_insert(began);
+        ledger.blocking_calls.push(BlockingCall {
+            name,
+            began,
+            timeout,
+            ended: None,
+        });
+        ledger.blocking_calls.len() - 1
+    }
+
+    fn end_call(&self, call: usize) {
+        let now = self.now();
+        if !self.is_over && (self.world().now() <= now) {
+            self.ledger.lock().blocking_calls[call].ended = Some(now);
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        if !self.is_over && !self.sender.is_done() {
+            self.broken("P4", "the Sender thread did not end".to_owned());
         }
         let Self {
             scenario,
             world,
             ledger,
+            producer,
             sender,
-            is_over,
             ..
         } = self;
+        let is_over = self.is_over;
         let afterwards = catch_unwind(AssertUnwindSafe(|| sender.end())).ok();
-        // What a run that was broken off leaves behind may be in any state.
-        let applications = lock(&world).applications.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(applications)));
+        {
+            let mut world = lock(&world);
+            world.probes = Probes::default();
+            let now = world.now();
+            let mut applications = world.applications.take();
+            drop(world);
+            if let (Some(applications), false) = (&mut applications, is_over) {
+                applications.finish(now);
+            }
+            drop(applications);
+        }
+        drop(producer);
         let mut world = lock(&world);
         let now = world.now();
         let mut ledger = ledger.lock();
@@ -256,7 +329,7 @@ impl<'s> Simulation<'s> {
             oracle.finish(cluster, &ledger, afterwards, open_links);
         }
         let mut violations = std::mem::take(&mut ledger.violations);
-        violations.append(&mut world.oracle.violations);
+        violations.append(&mut world.oracle.take_violations());
         world.trace.told(&ledger, now);
         Report {
             seed: scenario.seed,
@@ -266,6 +339,7 @@ impl<'s> Simulation<'s> {
             records: u64::try_from(ledger.entries.len()).expect("64 bits"),
             polls: world.polls,
             fired: world.fired(),
+            cells: world.oracle.cells(),
             simulated: now,
             coverage: std::mem::take(&mut world.trace.coverage),
             trace: take_words(),
@@ -324,15 +398,7 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     let mut config = ClusterConfig::brokers(plan.brokers)
         .seed(plan.seed)
         .auto_create_topics(false);
-    config.versions = VERSIONS[plan.versions % VERSIONS.len()];
     config.producer_window = plan.producer_window;
-    config.first_producer_epoch = plan.first_epoch;
-    if let Some(after) = plan.forgets_after_ms {
-        config.producer_id_expiration_ms = i64::try_from(after).expect("short");
-    }
-    if plan.refuses_unknown_first_sequence {
-        config.first_sequence = Some(FirstSequence::ZeroInNewLog);
-    }
     for topic in &plan.topics {
         let mut topic_config = TopicConfig::new(&topic.name, topic.partitions)
             .max_message_bytes(topic.max_message_bytes)
@@ -417,15 +483,8 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
 }
 
 pub(super) const PORT: u16 = 9092;
-/// Whose brokers there are, the newest first.
-const VERSIONS: [VersionProfile; 4] = [
-    VersionProfile::KAFKA_43,
-    VersionProfile::KAFKA_39,
-    VersionProfile::KAFKA_28,
-    VersionProfile::KAFKA_21,
-];
-/// Beyond what the configuration allows; that is judged by the oracle, this ends the run.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Above what any bound of the oracle allows.
+const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
 const MOST_TURNS: u64 = 5_000_000;
 
@@ -486,40 +545,59 @@ pub(super) mod tests {
                     burst: 1,
                     largest_value: 100,
                     huge_records: 0,
-                    habits: Habits::default(),
+                    habits: Habits {
+                        callback: 1000,
+                        ..Habits::default()
+                    },
                 })
                 .collect(),
             faults: Vec::new(),
             safety: Duration::from_secs(60),
-            ending: super::super::scenario::Ending::Close,
+            ending: Ending::Close,
         }
     }
 
     #[test]
     fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
-        let report = run(&simple(1), false);
+        let report = run(&simple(1), true);
         assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2000 + 3, "and a probe for each partition");
+        assert_eq!(report.records, 2003, "three of them are probes");
+        assert!(
+            report.trace.contains("record 1999: Acked"),
+            "{}",
+            &report.trace[report.trace.len() - 2000..]
+        );
         assert_eq!(report.hash, run(&simple(1), false).hash);
     }
 
+    /// For looking at many: `SEEDS=from..to`.
     #[test]
-    fn run_of_many_seeds_keeps_every_promise() {
-        use super::super::draw::Mix;
-        let from: u64 = std::env::var("SIM_FROM").map_or(0, |from| from.parse().unwrap());
-        let seeds: u64 = std::env::var("SIM_SEEDS").map_or(10, |seeds| seeds.parse().unwrap());
-        for seed in from..from + seeds {
-            let scenario = Scenario::draw(seed, Mix::Default);
-            let started = Time::default().now();
-            let report = run(&scenario, false);
-            let took = Time::default().now() - started;
+    #[ignore = "a tool"]
+    fn explore() {
+        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
+        let (from, to) = range.split_once("..").expect("a range");
+        let words = std::env::var("WORDS").is_ok();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        for seed in from..to {
+            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
+            if std::env::var("CALM").is_ok() {
+                scenario.faults.clear();
+            }
+            let clock = Time::default();
+            let began = clock.now();
+            let report = run(&scenario, words);
+            let shown: Vec<_> = report.violations.iter().take(4).collect();
+            let took = clock.now() - began;
             println!(
-                "{seed}: {took:?} simulated {:?} records {} polls {} {:?}",
-                report.simulated,
+                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
                 report.records,
                 report.polls,
-                report.violations.iter().take(3).collect::<Vec<_>>()
+                report.simulated,
+                report.violations.len()
             );
+            if words {
+                println!("{scenario:#?}\n{}", report.trace);
+            }
         }
     }
 }

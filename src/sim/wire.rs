@@ -21,6 +21,7 @@ impl Wire for World {
         // Nobody listens there: node 0 is nobody, and refuses.
         let node = self.network.listeners.get(&address).copied().unwrap_or(0);
         let (id, is_connected) = self.begin_connect(node)?;
+        self.oracle.on_connect(now, node, id);
         let link = id;
         self.trace.event(
             now,

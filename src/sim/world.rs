@@ -14,6 +14,7 @@ use super::faults::{Break, ConnectFate, Direction, Faults};
 use super::names::Names;
 use super::network::{Arrival, LinkState, Network};
 use super::oracle::Oracle;
+use super::probes::Probes;
 use super::trace::{Happening, Trace};
 use crate::network::{Wakeup, WireEvent, WireId};
 use crate::time::MockTime;
@@ -28,6 +29,9 @@ pub(crate) struct World {
     pub(super) faults: Faults,
     /// There from the moment the producer is.
     pub(super) applications: Option<Applications>,
+    pub(super) probes: Probes,
+    /// Who runs the simulation wants to decide something then.
+    pub(super) horizon: Option<Duration>,
     pub(super) oracle: Oracle,
     pub(super) trace: Trace,
     pub(super) wakeup: Option<Wakeup>,
@@ -57,6 +61,7 @@ impl World {
             self.applications
                 .as_ref()
                 .and_then(Applications::next_event),
+            self.probes.has_woken().then_some(Duration::ZERO),
         ]
         .into_iter()
         .flatten()
@@ -79,6 +84,7 @@ impl World {
         if let Some(applications) = &mut self.applications {
             applications.run_due(now, &mut self.trace);
         }
+        self.probes.run_due(now);
         let events = self.cluster.take_history();
         for event in &events {
             self.trace.event(now, Happening::Cluster(event));
@@ -119,7 +125,10 @@ impl World {
         self.wakeup.get_or_insert_with(|| wakeup.clone());
         self.polls += 1;
         let began = self.now();
-        let deadline = began.saturating_add(whole_milliseconds(timeout));
+        let over = began.saturating_add(whole_milliseconds(timeout));
+        let deadline = self
+            .horizon
+            .map_or(over, |horizon| over.min(horizon.max(began)));
         self.clock.advance(TURN);
         loop {
             self.run_due();

@@ -1,6 +1,8 @@
 //! Metadata without a network: what is asked, when, what answers change, who is woken.
 
 mod pictures;
+#[cfg(feature = "planted")]
+mod planted;
 mod refreshing;
 mod waiting;
 

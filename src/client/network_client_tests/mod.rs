@@ -4,6 +4,8 @@
 mod connecting;
 mod ending;
 mod metadata;
+#[cfg(feature = "planted")]
+mod planted;
 mod random;
 mod requests;
 

@@ -19,6 +19,8 @@ use crate::time::Time;
 
 mod connecting;
 mod ending;
+#[cfg(feature = "planted")]
+mod planted;
 mod traffic;
 mod waiting;
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+use crate::planted::{Plant, planted};
 use crate::sync::Mutex;
 
 /// Hands out chunks and counts bytes.
@@ -61,6 +62,9 @@ pub(crate) enum Allocation {
 #[derive(Debug)]
 pub(crate) struct PooledBuffer {
     memory: Vec<u8>,
+    /// What comes back with it; nothing if it was released early.
+    #[cfg(feature = "planted")]
+    counts: usize,
     pool: Arc<BufferPool>,
 }
 
@@ -224,6 +228,8 @@ impl BufferPool {
         let memory = memory.unwrap_or_else(|| Vec::with_capacity(self.chunk_size));
         PooledBuffer {
             memory,
+            #[cfg(feature = "planted")]
+            counts: self.chunk_size,
             pool: Arc::clone(self),
         }
     }
@@ -273,6 +279,10 @@ impl BufferPool {
 
     #[cold]
     fn leave(&self, ticket: u64) {
+        if planted(Plant::R62) {
+            // franz-go 1.17.1: nobody told the line.
+            return;
+        }
         let mut woken = Vec::new();
         {
             let mut state = self.state.lock();
@@ -341,15 +351,29 @@ impl AsMut<Vec<u8>> for PooledBuffer {
     }
 }
 
+impl PooledBuffer {
+    /// The mistake that `Plant::ReleasedEarly` stands for; without plants, nothing.
+    pub(super) fn release_early(&mut self) {
+        #[cfg(feature = "planted")]
+        self.pool.release(std::mem::take(&mut self.counts));
+    }
+}
+
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut memory = std::mem::take(&mut self.memory);
+        #[cfg(feature = "planted")]
+        crate::planted::note_returned(&memory);
         // Stale bytes must never be taken for fresh ones: tests poison what is free.
         if cfg!(test) {
             memory.iter_mut().for_each(|byte| *byte = 0xDD);
         }
         memory.clear();
-        self.pool.credit(self.pool.chunk_size, Some(memory));
+        #[cfg(feature = "planted")]
+        let counts = self.counts;
+        #[cfg(not(feature = "planted"))]
+        let counts = self.pool.chunk_size;
+        self.pool.credit(counts, Some(memory));
     }
 }
 

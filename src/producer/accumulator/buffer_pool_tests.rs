@@ -196,3 +196,18 @@ fn need_beyond_the_total_is_refused_and_a_charge_beyond_it_is_left_out() {
     drop(chunks);
     assert_eq!(pool.available(), 40);
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn r62_ticket_that_is_dropped_keeps_its_place_in_the_line() {
+    crate::planted::assert_live(Plant::R62, || {
+        let pool = pool(16, 16);
+        let held = take(&pool, 16);
+        let (_, waker) = counted();
+        let mut gives_up = MemoryTicket::default();
+        assert!(blocked(&pool.allocate(16, 0, &mut gives_up, Some(&waker))));
+        drop(gives_up);
+        drop(held);
+        blocked(&pool.allocate(16, 0, &mut MemoryTicket::default(), None))
+    });
+}

@@ -9,6 +9,7 @@ use super::buffer_pool::BufferPool;
 use super::produce_request_result::BatchOutcome;
 use super::producer_batch::BatchAck;
 use crate::cluster::TopicPartition;
+use crate::planted::{Plant, planted};
 use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
 use crate::producer::record_metadata::RecordMetadata;
@@ -202,6 +203,9 @@ impl CallbackSlots {
     #[inline]
     fn run(&mut self, slot: &Slot, result: Result<&RecordMetadata, &DeliveryError>) {
         if let Some(shared) = self.shared.get(slot.callback as usize) {
+            if planted(Plant::CompletedTwice) {
+                shared.on_completion(slot.tag, result);
+            }
             shared.on_completion(slot.tag, result);
         } else if let Some(once) = self.take_once(slot.tag) {
             once(result);

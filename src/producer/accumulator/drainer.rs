@@ -18,6 +18,7 @@ use super::topic::{Activated, Slot};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::backoff::ExponentialBackoff;
 use crate::cluster::{Cluster, NodeId, Uuid};
+use crate::planted::{Plant, planted};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::random::Random;
 use crate::record::ProducerState;
@@ -299,6 +300,10 @@ impl Drainer {
             // A new leader is asked at once (KIP-951).
             let until = backoff_end(view, (id, &head, last), self.backoff, &mut self.random);
             if until > now && partition.leader_epoch <= head.leader_epoch {
+                // sarama #2619: only the batch itself waits.
+                if planted(Plant::R29) && view.slot.queue.lock().overtake() {
+                    return Standing::Sendable(leader);
+                }
                 return Standing::BacksOff(until);
             }
             return Standing::Sendable(leader);
@@ -315,6 +320,10 @@ impl Drainer {
     fn nodes_with_work(&mut self) -> Vec<NodeId> {
         self.rings.retain(|_, ring| !ring.is_empty());
         let mut nodes: Vec<NodeId> = self.rings.keys().copied().collect();
+        if planted(Plant::HashOrder) {
+            let unordered: std::collections::HashSet<NodeId> = nodes.into_iter().collect();
+            nodes = unordered.into_iter().collect();
+        }
         if !nodes.is_empty() {
             let first = self.turn % nodes.len();
             nodes.rotate_left(first);
@@ -362,6 +371,8 @@ impl Drainer {
                     out.push(drained);
                 }
                 Taken::Nothing => {}
+                // KAFKA-13834: where the next request goes on, this partition is behind already.
+                Taken::Stop if planted(Plant::R61) => break,
                 Taken::Stop => {
                     ring.push_front(slot);
                     break;
@@ -400,6 +411,10 @@ impl Drainer {
             .map_or(Uuid::ZERO, |topic| topic.id);
         let mut queue = view.slot.queue.lock();
         let mut place = 0;
+        if planted(Plant::R31) && self.accumulator.everything_is_sendable() {
+            // Dekaf #1696: what the flush sealed just now went first.
+            place = queue.last_if_open().unwrap_or(0);
+        }
         let (state, is_over) = loop {
             let Some(head) = queue.get(place) else {
                 // An empty queue activates its slot by itself; all passed over is a skip.
@@ -466,6 +481,23 @@ impl Drainer {
         self.look(slot, now);
     }
 
+    /// Whether the slot's topic is not in this picture (R07).
+    #[cfg(feature = "planted")]
+    pub(crate) fn is_absent(&self, slot: SlotId, cluster: &Cluster) -> bool {
+        let slot = self.accumulator.slot(slot);
+        slot.is_some_and(|slot| cluster.topic(&slot.topic_partition.topic).is_none())
+    }
+
+    /// A batch of the slot that waits to be sent again (R02).
+    #[cfg(feature = "planted")]
+    pub(crate) fn take_retried(&mut self, slot: SlotId) -> Option<ProducerBatch> {
+        let batch = self.view(slot)?.queue.lock().take_retried()?;
+        self.accumulator
+            .queued_batches
+            .fetch_sub(1, Ordering::AcqRel);
+        Some(batch)
+    }
+
     fn view(&mut self, slot: SlotId) -> Option<Arc<Slot>> {
         if !self.slots.contains_key(&slot) {
             let handle = self.accumulator.slot(slot)?;
@@ -508,7 +540,10 @@ impl Drainer {
     pub(crate) fn unmute(&mut self, slot: SlotId, now: Instant) {
         if let Some(view) = self.slots.get_mut(&slot) {
             view.muted = false;
-            self.look(slot, now);
+            // sarama #2133: whoever waited for this was not woken.
+            if !planted(Plant::R63) {
+                self.look(slot, now);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use super::flush::FlushToken;
 use super::produce_request_result::ProduceRequestResult;
 use super::producer_batch::{NewBatch, ProducerBatch};
 use crate::cluster::TopicPartition;
+use crate::planted::{Plant, planted};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::producer::callback::Callback;
 use crate::record::RecordView;
@@ -194,11 +195,43 @@ impl PartitionQueue {
 
     /// Puts a batch back to where its number belongs.
     pub(super) fn insert(&mut self, batch: ProducerBatch) {
+        if planted(Plant::R32) || planted(Plant::RetryOrder) {
+            // librdkafka #623: behind what came later.
+            self.seal_last();
+            return self.batches.push_back(batch);
+        }
+        if planted(Plant::R30) {
+            // KAFKA-8483: in an order that is no order.
+            return self.batches.push_front(batch);
+        }
         let at = self
             .batches
             .partition_point(|other| other.id() < batch.id());
         debug_assert!(!batch.is_open(), "what was drained is sealed");
         self.batches.insert(at, batch);
+    }
+
+    /// Lets the second batch go before the first; false if there is none (R29).
+    pub(super) fn overtake(&mut self) -> bool {
+        let may = self.batches.len() > 1;
+        if may {
+            self.seal_last();
+            self.batches.swap(0, 1);
+        }
+        may
+    }
+
+    /// Where the last batch is, if it is open (R31).
+    pub(super) fn last_if_open(&self) -> Option<usize> {
+        let last = self.batches.len().checked_sub(1)?;
+        self.batches.get(last)?.is_open().then_some(last)
+    }
+
+    /// Takes out the first batch that was sent before (R02).
+    #[cfg(feature = "planted")]
+    pub(super) fn take_retried(&mut self) -> Option<ProducerBatch> {
+        let at = self.batches.iter().position(|it| it.attempts() > 0)?;
+        self.batches.remove(at)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -19,6 +19,7 @@ use super::flush::FlushToken;
 use super::produce_request_result::{BatchOutcome, ProduceRequestResult, failed_batch};
 use crate::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind, Persistence};
+use crate::planted::{Plant, planted};
 use crate::producer::batch_id::BatchId;
 use crate::producer::callback::Callback;
 use crate::producer::delivery_error::FailedBatch;
@@ -159,11 +160,11 @@ impl ProducerBatch {
             self.0.max_timestamp_ms = builder.max_timestamp_ms();
             self.0.record_count = builder.record_count();
             let size = builder.written();
-            let chunks = builder
-                .into_chunks()
-                .into_iter()
-                .map(Bytes::from_owner)
-                .collect();
+            let mut chunks = builder.into_chunks();
+            if planted(Plant::ReleasedEarly) {
+                chunks.iter_mut().for_each(PooledBuffer::release_early);
+            }
+            let chunks = chunks.into_iter().map(Bytes::from_owner).collect();
             self.0.body = Body::Sealed { chunks, size };
         }
     }
@@ -273,6 +274,12 @@ impl ProducerBatch {
         let Body::Sealed { chunks, .. } = &self.0.body else {
             return Vec::new();
         };
+        if planted(Plant::R41) && self.0.attempts > 1 {
+            // librdkafka #4736: built again, it came out different.
+            self.0.encoded = None;
+            self.0.base_timestamp_ms += 1;
+            self.0.max_timestamp_ms += 1;
+        }
         let header = match &self.0.encoded {
             Some((encoded_for, header)) if *encoded_for == state => header.clone(),
             _ => {
@@ -325,6 +332,12 @@ impl ProducerBatch {
             Body::Sealed { chunks, .. } => std::mem::take(chunks),
             Body::Open(_) => Vec::new(),
         };
+        #[cfg(feature = "planted")]
+        if planted(Plant::R01) {
+            // KAFKA-19012: the pool had its buffers back while a connection was still writing them.
+            body.iter()
+                .for_each(|chunk| crate::planted::note_given_back(chunk));
+        }
         let persistence = self.persistence();
         let own = |(index, error): (u32, Error)| (index, error.with_persistence(persistence));
         let batch = failed_batch(

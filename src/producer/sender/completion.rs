@@ -12,6 +12,7 @@ use super::sender::{RequestTag, Sender};
 use crate::client::{KafkaClient, Outcome};
 use crate::cluster::Node;
 use crate::error::{Error, ErrorKind, Persistence};
+use crate::planted::{Plant, planted};
 use crate::producer::accumulator::{BatchAck, BatchFailure, ProducerBatch};
 use crate::producer::transaction::{Ending, SequenceVerdict};
 use crate::protocol::ErrorCode;
@@ -31,6 +32,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Outcome::Response(ApiResponse::Produce(mut response)) => {
                 let endpoints = std::mem::take(&mut response.node_endpoints);
                 for answered in tag.match_with(&mut response) {
+                    if planted(Plant::R57) && self.is_known_otherwise(answered.topic) {
+                        // KAFKA-19397: nobody was left to complete it.
+                        std::mem::forget(self.in_flight.remove(answered.sent.batch));
+                        continue;
+                    }
                     self.on_answered(answered, &endpoints, now);
                 }
             }
@@ -160,6 +166,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         if code.proves_not_written() {
             batch.attempt_proved_not_written();
         }
+        #[cfg(feature = "planted")]
+        if planted(Plant::R07) && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+            self.sequences.forget(|slot| slot == sent.batch.slot);
+        }
         let retry = self.may_retry(&batch, now);
         match verdict {
             Verdict::Complete { .. } => {}
@@ -187,6 +197,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 self.fail(batch, failure, false, now);
             }
         }
+    }
+
+    /// Whether metadata has another topic of this name by now, or none (R57).
+    fn is_known_otherwise(&self, topic: &SentTopic) -> bool {
+        let cluster = self.shared.metadata.cluster();
+        let known = cluster.topic(&topic.name);
+        !topic.id.is_zero() && known.is_none_or(|known| known.id != topic.id)
     }
 
     /// Metadata learns that it is stale, and, if the broker says so, what is right (KIP-951).
@@ -257,6 +274,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             SequenceVerdict::RetryUnchanged => {
                 log::debug!("{}, behind another one", code.to_error(&context));
             }
+            SequenceVerdict::Restamp { .. } if planted(Plant::R40) => {
+                // librdkafka #4438: "sequence desynchronization".
+                let failure = rejected(&context, code, answer, batch.record_count());
+                self.shared.set_fatal(&failure.error);
+                self.fail(batch, failure, true, now);
+                return;
+            }
             SequenceVerdict::Restamp { data_loss } => {
                 log::warn!("{}, going on under a new epoch", code.to_error(&context));
                 if data_loss {
@@ -294,8 +318,24 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         if self.config.idempotence {
             self.sequences.on_put_back(sent.batch, answered);
         }
+        #[cfg(feature = "planted")]
+        if planted(Plant::R02) {
+            self.lose_the_one_before(sent.batch.slot, now);
+        }
         self.drainer.reenqueue(batch, now);
         self.drainer.unblock(sent.batch.slot, now);
+    }
+
+    /// Dekaf #1570: the object in the retry list was in use again, for the next batch of its kind.
+    #[cfg(feature = "planted")]
+    fn lose_the_one_before(&mut self, slot: crate::producer::batch_id::SlotId, now: Instant) {
+        if let Some(lost) = self.drainer.take_retried(slot) {
+            self.forget(&lost, Ending::NotWritten, now);
+            lost.complete(BatchAck {
+                base_offset: -1,
+                log_append_time_ms: -1,
+            });
+        }
     }
 
     fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {

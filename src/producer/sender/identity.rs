@@ -22,6 +22,12 @@ pub(super) struct IdentityRequest {
     not_before: Option<Instant>,
 }
 
+impl IdentityRequest {
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+}
+
 impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// Asks if an id is needed, somebody waits for it and a node can be asked.
     pub(super) fn maybe_ask_for_identity(&mut self, now: Instant, wait: &mut Wait) {

@@ -15,10 +15,15 @@ use crate::producer::batch_id::BatchId;
 pub(super) struct InFlightBatches {
     batches: BTreeMap<BatchId, ProducerBatch>,
     deadlines: BTreeSet<(Instant, BatchId)>,
+    /// The first deadline there ever was (R59).
+    #[cfg(feature = "planted")]
+    earliest: Option<Instant>,
 }
 
 impl InFlightBatches {
     pub(super) fn insert(&mut self, batch: ProducerBatch) {
+        #[cfg(feature = "planted")]
+        self.earliest.get_or_insert(batch.deadline());
         self.deadlines.insert((batch.deadline(), batch.id()));
         let before = self.batches.insert(batch.id(), batch);
         debug_assert!(before.is_none(), "a batch is on its way once");
@@ -49,6 +54,11 @@ impl InFlightBatches {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
+        #[cfg(feature = "planted")]
+        if crate::planted::planted(crate::planted::Plant::R59) {
+            // KAFKA-7311: it was set at the first batch, and never again.
+            return self.earliest;
+        }
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 

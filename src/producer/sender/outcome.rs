@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::planted::{Plant, planted};
 use crate::producer::accumulator::{BatchFailure, ProducerBatch};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{PartitionProduceResponse, RecordError};
@@ -141,7 +142,8 @@ fn record_error(
 /// A time that equals the batch's largest timestamp says nothing if the batch was sent more than
 /// once: brokers answer a repetition with it on topics that keep the records' own times (R79).
 pub(super) fn log_append_time_ms(batch: &ProducerBatch, answered_ms: i64) -> i64 {
-    if batch.attempts() > 1 && answered_ms == batch.max_timestamp_ms() {
+    // R79: Java believes it.
+    if batch.attempts() > 1 && !planted(Plant::R79) && answered_ms == batch.max_timestamp_ms() {
         -1
     } else {
         answered_ms

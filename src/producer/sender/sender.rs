@@ -13,6 +13,7 @@ use super::produce::{self, ProduceTag};
 use crate::backoff::ExponentialBackoff;
 use crate::client::{ClientRequest, ClientResponse, KafkaClient};
 use crate::cluster::{Cluster, Node};
+use crate::planted::{Plant, planted};
 use crate::producer::accumulator::{BatchHead, DrainVerdict, Drained, Drainer, ProducerBatch};
 use crate::producer::shared::Shared;
 use crate::producer::transaction::{Admission, Ending, Sequences};
@@ -99,10 +100,23 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
+    /// Partitions begin at this sequence instead of 0.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
+        self.sequences.first_sequence = first_sequence;
+    }
+
     /// One turn.
     pub(crate) fn run_once(&mut self, now: Instant) {
         let cluster = self.shared.metadata.cluster();
         let mut wait = Wait::new(now);
+        #[cfg(feature = "planted")]
+        if planted(Plant::R07) {
+            // librdkafka 1.9.0: what metadata does not name for a moment is forgotten whole.
+            let drainer = &self.drainer;
+            self.sequences
+                .forget(|slot| drainer.is_absent(slot, &cluster));
+        }
         if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
             // A callback may have kept us until now: an answer that has arrived counts (D16).
             self.poll(Duration::ZERO, now);
@@ -246,7 +260,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// One request in flight and no sequences: a partition whose batch is on its way to one node
     /// must not send to another after its leader moved (B86, R28).
     pub(super) fn guarantees_order_by_muting(&self) -> bool {
-        !self.config.idempotence && self.config.max_in_flight_per_connection == 1
+        // KAFKA-3197: one request in flight was thought to be enough.
+        !self.config.idempotence
+            && self.config.max_in_flight_per_connection == 1
+            && !planted(Plant::R28)
     }
 
     fn handle_response(&mut self, response: ClientResponse<RequestTag>, now: Instant) {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::{Error, ErrorKind};
+use crate::planted::{Plant, planted};
 use crate::producer::accumulator::ProducerBatch;
 use crate::producer::shared::Stage;
 
@@ -44,7 +45,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let error = Error::new(ErrorKind::Aborted, text);
                 let now = self.shared.time.now();
                 self.abort_everything(&error, now);
-                true
+                // KAFKA-6768: what was asked of a broker is waited for.
+                !(planted(Plant::R54) && self.identity_request.is_in_flight())
             }
         }
     }

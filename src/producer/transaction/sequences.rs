@@ -26,6 +26,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Uuid;
+use crate::planted::{Plant, planted};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::protocol::ErrorCode;
 use crate::record::ProducerState;
@@ -44,6 +45,9 @@ pub(crate) struct Sequences {
     identity: Option<Identity>,
     partitions: BTreeMap<SlotId, Partition>,
     waiting_for_identity: BTreeSet<SlotId>,
+    /// What every partition begins with, for runs against brokers that take any first sequence.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) first_sequence: i32,
 }
 
 #[derive(Debug)]
@@ -135,15 +139,21 @@ impl Sequences {
     /// Whether the batch, the first of its partition's queue that was not passed over, may go,
     /// and as what. `Send` puts it on the wire.
     pub(crate) fn admit(&mut self, id: BatchId, topic_id: Uuid, record_count: u32) -> Admission {
+        #[cfg(any(test, fuzzing))]
+        let first_sequence = self.first_sequence;
         let Self {
             identity,
             partitions,
             waiting_for_identity,
+            ..
         } = self;
         let partition = match (partitions.entry(id.slot), &*identity) {
             (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
             (std::collections::btree_map::Entry::Vacant(entry), Some(identity)) => {
-                entry.insert(Partition::new(*identity, topic_id))
+                let partition = entry.insert(Partition::new(*identity, topic_id));
+                #[cfg(any(test, fuzzing))]
+                partition.begin_at(first_sequence);
+                partition
             }
             (std::collections::btree_map::Entry::Vacant(_), None) => {
                 waiting_for_identity.insert(id.slot);
@@ -151,6 +161,10 @@ impl Sequences {
             }
         };
         let moved = partition.is_another_topic(topic_id);
+        if moved && planted(Plant::R65) {
+            // franz-go 1.13.1: what waited for the old topic's end was never told of it.
+            return Admission::Wait;
+        }
         if moved {
             // What is certainly in no log may go to the new topic as if it had never been sent.
             partition
@@ -164,6 +178,10 @@ impl Sequences {
             return Admission::TryNext;
         }
         if moved || matches!(partition.phase, Phase::Stopped { .. }) {
+            if planted(Plant::R24) {
+                // Java's `startSequencesAtBeginning` renumbers whatever is in flight.
+                partition.unresolved.clear();
+            }
             if !partition.unresolved.is_empty() {
                 return Admission::Wait;
             }
@@ -178,6 +196,8 @@ impl Sequences {
         }
         let limit = match partition.phase {
             Phase::Flowing => MAX_UNRESOLVED,
+            // KAFKA-15591: as many as in any other phase.
+            Phase::Fresh if planted(Plant::R06) => MAX_UNRESOLVED,
             Phase::Fresh | Phase::Stopped { .. } => 1,
         };
         if partition.unresolved.len() >= limit {
@@ -202,6 +222,11 @@ impl Sequences {
             producer_id: state.producer_id,
             epoch: state.epoch,
         };
+        if planted(Plant::R36) {
+            // KAFKA-6015: the answer to a batch of before the reset met an entry that was gone.
+            let known = partition.identity == sent_as && partition.unresolved.contains_key(&id);
+            assert!(known, "no entry for a batch in flight");
+        }
         if partition.identity != sent_as {
             return false;
         }
@@ -218,6 +243,10 @@ impl Sequences {
     /// The attempt ended without success and the batch goes back to its queue as it is.
     /// `proved`: by an answer that proves that this attempt was not appended.
     pub(crate) fn on_put_back(&mut self, id: BatchId, proved: bool) {
+        if planted(Plant::RetryOrder) && proved {
+            // Whoever is numbered next gets its sequences.
+            self.on_ended(id, Ending::NotWritten);
+        }
         if let Some(stamped) = self.stamped(id) {
             stamped.on_wire = false;
             stamped.unanswered |= !proved;
@@ -236,19 +265,22 @@ impl Sequences {
             return SequenceVerdict::Late;
         };
         stamped.on_wire = false;
-        if predecessor || (stamped.behind && !hole_before) {
+        // sarama 9df3038a: retried like any other error, though nobody will fill the gap.
+        if predecessor || (stamped.behind && !hole_before) || planted(Plant::R17) {
             return SequenceVerdict::RetryUnchanged;
         }
         let stamped = *stamped;
         partition.unresolved.remove(&id);
         let flowed = partition.phase == Phase::Flowing;
         partition.stop(id);
-        if stamped.unanswered {
+        // Java's `startSequencesAtBeginning` asks for no proof.
+        if stamped.unanswered && !planted(Plant::R24) {
             return SequenceVerdict::EndUnknown;
         }
         let follows_acked = partition
             .last_acked
             .is_some_and(|acked| acked.next_sequence == stamped.base_sequence);
+        self.raise_all_epochs(id.slot);
         let data_loss = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && flowed && follows_acked;
         SequenceVerdict::Restamp { data_loss }
     }
@@ -264,10 +296,42 @@ impl Sequences {
         let was_last = stamped.end() == partition.next_sequence
             && !matches!(partition.phase, Phase::Stopped { .. });
         match ending {
+            // KAFKA-14397: those behind it take its sequences, though the leader may have them.
+            Ending::Unknown if planted(Plant::R15) => partition.close_gap(&stamped),
+            // librdkafka #4438: "possibly persisted" moved the sequence that is expected.
+            Ending::Unknown if planted(Plant::R40) => {}
+            // sarama 9df3038a: what failed here used its sequences up.
+            Ending::NotWritten if planted(Plant::R17) => {}
             // Nobody will see these sequences, and none after them are in use.
             Ending::NotWritten if was_last => partition.next_sequence = stamped.base_sequence,
             Ending::NotWritten | Ending::Unknown | Ending::RefusedBySequence => partition.stop(id),
         }
+    }
+
+    /// librdkafka #4953 and KAFKA-12152: one epoch for all partitions (R23, R35).
+    fn raise_all_epochs(&mut self, but: SlotId) {
+        if !planted(Plant::R23) && !planted(Plant::R35) {
+            return;
+        }
+        for (slot, partition) in &mut self.partitions {
+            let idle = partition.unresolved.is_empty();
+            if *slot == but {
+                continue;
+            }
+            if planted(Plant::R23) && partition.renew(&mut None) {
+                // What is unresolved gets sequences of the new epoch.
+                partition.unresolved.clear();
+            } else if planted(Plant::R35) && idle {
+                // The old sequences go on.
+                partition.identity.epoch = partition.identity.epoch.saturating_add(1);
+            }
+        }
+    }
+
+    /// librdkafka 1.9.0 dropped its partitions together with their topic (R07).
+    #[cfg(feature = "planted")]
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(SlotId) -> bool) {
+        self.partitions.retain(|slot, _| !is_gone(*slot));
     }
 
     fn stamped(&mut self, id: BatchId) -> Option<&mut Stamped> {
@@ -356,6 +420,25 @@ impl Partition {
         true
     }
 
+    #[cfg(any(test, fuzzing))]
+    fn begin_at(&mut self, first_sequence: i32) {
+        self.next_sequence = first_sequence;
+    }
+
+    /// Moves what was numbered after a batch to where that began (R15).
+    fn close_gap(&mut self, gone: &Stamped) {
+        let back = |sequence: i32| {
+            let moved = i64::from(sequence) - i64::from(gone.record_count);
+            i32::try_from(moved & i64::from(i32::MAX)).unwrap_or(0)
+        };
+        for stamped in self.unresolved.values_mut() {
+            if stamped.base_sequence > gone.base_sequence {
+                stamped.base_sequence = back(stamped.base_sequence);
+            }
+        }
+        self.next_sequence = back(self.next_sequence);
+    }
+
     fn stop(&mut self, id: BatchId) {
         let at = match self.phase {
             Phase::Stopped { at } => at.max(id),
@@ -406,6 +489,10 @@ impl Stamped {
 
 /// The sequence after `record_count` records: after 2147483647 comes 0 (B157).
 fn advance(sequence: i32, record_count: u32) -> i32 {
+    if planted(Plant::R37) {
+        // KAFKA-7693: it went on below zero.
+        return sequence.wrapping_add_unsigned(record_count);
+    }
     let end = (i64::from(sequence) + i64::from(record_count)) & i64::from(i32::MAX);
     i32::try_from(end).unwrap_or(0)
 }
@@ -418,7 +505,7 @@ impl Sequences {
     /// Begins a partition where its numbers are about to run out.
     pub(super) fn begin_at(&mut self, slot: SlotId, identity: Identity, next_sequence: i32) {
         let mut partition = Partition::new(identity, Uuid::ZERO);
-        partition.next_sequence = next_sequence;
+        partition.begin_at(next_sequence);
         self.partitions.insert(slot, partition);
     }
 

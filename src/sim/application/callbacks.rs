@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::faults::CallbackMood;
 use super::super::ledger::{Entry, RecordId};
 use super::super::payload::{Key, Mark, RecordSpec};
 use super::outcome::{Shared, lock};
 use crate::error::ErrorKind;
 use crate::producer::{Callback, DeliveryCallback, DeliveryError, KafkaProducer, RecordMetadata};
-use crate::sim::faults::CallbackMood;
 
 /// The one object that is shared by many records.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) fn once(shared: &Arc<Shared>, id: RecordId) -> Callback<'static> {
 fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &DeliveryError>) {
     shared.note_callback(id, result);
     let (now, faults) = (shared.now(), shared.faults());
-    match faults.mood(now) {
+    match faults.map_or(CallbackMood::Plain, |faults| faults.mood(now)) {
         CallbackMood::Plain => {}
         CallbackMood::Sleep(time) => {
             shared.clock.advance(time);
@@ -41,7 +41,7 @@ fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &Deli
         CallbackMood::Panic => std::panic::resume_unwind(Box::new("a callback of the application")),
         CallbackMood::Send => with_producer(shared, |producer| drop(send(shared, producer, id))),
         CallbackMood::Flush => with_producer(shared, |producer| flush(shared, producer)),
-        CallbackMood::Close => with_producer(shared, |producer| close(shared, producer, id)),
+        CallbackMood::Close => with_producer(shared, |producer| close(shared, producer)),
         CallbackMood::Get => with_producer(shared, |producer| get(shared, producer, id)),
     }
 }
@@ -128,7 +128,7 @@ fn flush(shared: &Shared, producer: &KafkaProducer) {
 }
 
 /// With a timeout it is refused, and nothing is closed; with none it does not wait.
-fn close(shared: &Shared, producer: &KafkaProducer, id: RecordId) {
+fn close(shared: &Shared, producer: &KafkaProducer) {
     let was_closed = producer.is_closed();
     let kind = producer
         .close(Duration::from_secs(1))
@@ -137,13 +137,11 @@ fn close(shared: &Shared, producer: &KafkaProducer, id: RecordId) {
     if kind != Some(ErrorKind::WouldDeadlock) || producer.is_closed() != was_closed {
         shared.violation("P13", format!("close(1 s) in a callback: {kind:?}"));
     }
-    if id % 4 == 0 {
-        let now = shared.now();
-        shared.ledger.lock().closed_at.get_or_insert(now);
-        let outcome = producer.close(Duration::ZERO);
-        if outcome.is_err() || !producer.is_closed() {
-            shared.violation("P13", format!("close(0) in a callback: {outcome:?}"));
-        }
+    let now = shared.now();
+    shared.ledger.lock().closed_at.get_or_insert(now);
+    let outcome = producer.close(Duration::ZERO);
+    if outcome.is_err() || !producer.is_closed() {
+        shared.violation("P13", format!("close(0) in a callback: {outcome:?}"));
     }
 }
 

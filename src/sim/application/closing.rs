@@ -1,88 +1,18 @@
-//! The end of the producer: `close`, or the last clone dropped; and what `close` gives back.
+//! What `close` gives back is what failed since it began, with what was said of it.
 //!
 //! Thread: the one that simulates. Locks: the ledger's, for moments.
-//! ```text
-//! open --begin_close / drop--> closing --timeout--> forced --the Sender ends--> ended
-//! ```
 
 use std::time::Duration;
 
 use kafka_test_support::{StoredHeader, StoredRecord};
 
-use super::super::ledger::{BlockingCall, End, RecordId};
+use super::super::ledger::{End, Entry, RecordId};
 use super::super::payload::identify;
 use super::outcome::Shared;
-use crate::producer::{CloseError, DeliveryError, KafkaProducer, UndeliveredRecord};
+use crate::producer::{CloseError, DeliveryError, UndeliveredRecord};
 
-/// How far it is.
-#[derive(Debug, Default)]
-pub(super) struct Life {
-    /// The call in the ledger that ends with the producer.
-    call: Option<usize>,
-    until: Option<Duration>,
-    forced: bool,
-}
-
-impl Life {
-    pub(super) fn is_closing(&self) -> bool {
-        self.call.is_some()
-    }
-
-    /// Nothing is accepted any more.
-    pub(super) fn begin(
-        &mut self,
-        name: &'static str,
-        now: Duration,
-        timeout: Duration,
-        shared: &Shared,
-    ) {
-        let mut ledger = shared.ledger.lock();
-        ledger.closed_at.get_or_insert(now);
-        self.call = Some(ledger.blocking_calls.len());
-        ledger.blocking_calls.push(BlockingCall {
-            name,
-            began: now,
-            timeout: Some(timeout),
-            ended: None,
-        });
-    }
-
-    /// The timeout of `close` begins.
-    pub(super) fn limit(&mut self, until: Duration) {
-        self.until = Some(until);
-    }
-
-    pub(super) fn next_event(&self) -> Option<Duration> {
-        self.until.filter(|_| !self.forced)
-    }
-
-    /// What is left is given up, if it is time.
-    pub(super) fn run(&mut self, now: Duration, producer: Option<&KafkaProducer>) {
-        if let (Some(producer), true) = (producer, self.next_event().is_some_and(|at| at <= now)) {
-            self.forced = true;
-            producer.force_close();
-        }
-    }
-
-    /// The Sender has ended: `close` returns.
-    pub(super) fn end(&self, now: Duration, producer: Option<&KafkaProducer>, shared: &Shared) {
-        let Some(call) = self.call else {
-            return;
-        };
-        shared.ledger.lock().blocking_calls[call].ended = Some(now);
-        if let Some(producer) = producer {
-            let outcome = producer.end_of_close();
-            look_at_given_back(outcome.err().as_ref(), shared);
-            if producer.end_of_close().is_err() {
-                let text = "closing again gives back what was given back already".to_owned();
-                shared.violation("P5", text);
-            }
-        }
-    }
-}
-
-/// `close` gives back exactly what failed since it began, with what was said of it.
-fn look_at_given_back(error: Option<&CloseError>, shared: &Shared) {
+/// Each once, and none too few.
+pub(super) fn look_at_given_back(error: Option<&CloseError>, now: Duration, shared: &Shared) {
     let mut count = 0;
     for failed in error.into_iter().flat_map(CloseError::undelivered) {
         count += 1;
@@ -93,9 +23,8 @@ fn look_at_given_back(error: Option<&CloseError>, shared: &Shared) {
         shared.violation("P5", text);
     }
     let mut ledger = shared.ledger.lock();
-    let now = shared.now();
     let closed_at = ledger.closed_at;
-    let is_missing = |entry: &&super::super::ledger::Entry| {
+    let is_missing = |entry: &&Entry| {
         let failed_at = entry.callbacks.first().map(|(at, _)| *at);
         // What shares a batch with a callback that closes was on its way out already.
         entry.failed_while_closing && entry.given_back.is_none() && failed_at > closed_at

@@ -7,7 +7,7 @@
 //! ```text
 //! calls.rs: what call i is --> thread.rs: makes it, waits --> outcome.rs: writes down, compares
 //!                              callbacks.rs: run in the Sender's turn --^
-//! closing.rs: close, drop of the last clone, what is given back
+//! closing.rs: what close gives back
 //! ```
 
 mod callbacks;
@@ -23,26 +23,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::callbacks::Listener;
-use self::closing::Life;
 use self::outcome::{Limits, Shared, lock};
 use self::thread::Thread;
 use self::topics::Topics;
 use super::faults::ClientFaults;
 use super::ledger::SharedLedger;
-use super::scenario::{Ending, Habits, Scenario, ThreadPlan};
+use super::scenario::Scenario;
 use super::trace::Trace;
-use crate::producer::KafkaProducer;
+use crate::producer::{CloseError, KafkaProducer};
 use crate::time::MockTime;
 
 /// All threads of the application.
 #[derive(Debug)]
 pub(crate) struct Applications {
-    /// The last one is the prober.
     threads: Vec<Thread>,
     shared: Arc<Shared>,
     producer: Option<KafkaProducer>,
-    ending: Ending,
-    life: Life,
+    knows_of_close: bool,
 }
 
 impl Applications {
@@ -53,35 +50,31 @@ impl Applications {
         clock: Arc<MockTime>,
     ) -> Self {
         let config = &scenario.config;
-        let prober = scenario.threads.len();
         let limits = Limits {
             most_record: config.max_request_size.min(config.buffer_memory),
             delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
             max_block: Duration::from_millis(config.max_block_ms),
             keeps_order: config.idempotence || config.max_in_flight == 1,
-            callbacks_thread: prober + 1,
+            callbacks_thread: scenario.threads.len(),
         };
         let topics = Topics::new(&scenario.cluster.topics);
         let shared = Arc::new(Shared::new(&producer, (ledger, clock), topics, limits));
         let listener = Arc::new(Listener(Arc::clone(&shared)));
-        let plans = scenario.threads.iter().cloned();
+        let plans = scenario.threads.iter().cloned().enumerate();
         let threads = plans
-            .chain(std::iter::once(probing()))
-            .enumerate()
             .map(|(index, plan)| Thread::new(index, plan, &producer, &listener))
             .collect();
         Self {
             threads,
             shared,
             producer: Some(producer),
-            ending: scenario.ending,
-            life: Life::default(),
+            knows_of_close: false,
         }
     }
 
     /// How its code misbehaves from now on.
     pub(crate) fn set_client_faults(&mut self, faults: ClientFaults) {
-        *lock(&self.shared.faults) = faults;
+        *lock(&self.shared.faults) = Some(faults);
     }
 
     /// Wakes everybody who waits, as it may happen at any time.
@@ -93,83 +86,26 @@ impl Applications {
 
     /// When one of them has something to do by itself.
     pub(crate) fn next_event(&self) -> Option<Duration> {
-        let threads = self.threads.iter().filter_map(Thread::next_event);
-        let ending = match self.ending {
-            Ending::CloseEarly { at, .. } | Ending::Drop { at } => Some(at),
-            Ending::Close => None,
-        };
-        threads.chain(ending).chain(self.life.next_event()).min()
+        self.threads.iter().filter_map(Thread::next_event).min()
     }
 
     /// Each does what is due.
     pub(crate) fn run_due(&mut self, now: Duration, trace: &mut Trace) {
-        match self.ending {
-            Ending::CloseEarly { at, timeout } if at <= now => {
-                self.ending = Ending::Close;
-                self.begin_close(now, timeout);
-            }
-            Ending::Drop { at } if at <= now => {
-                self.ending = Ending::Close;
-                self.drop_all();
-            }
-            _ => {}
-        }
-        self.notice_the_end(now);
-        self.life.run(now, self.producer.as_ref());
+        self.notice_close(now);
         for thread in &mut self.threads {
             thread.run(now, &self.shared, trace);
         }
     }
 
-    /// `close` was called in a callback, or the last clone is gone.
-    fn notice_the_end(&mut self, now: Duration) {
-        if self.life.is_closing() {
-            return;
-        }
+    /// Closed, by whomever: threads try a few times more, and give it up.
+    fn notice_close(&mut self, now: Duration) {
         let is_closed = self.producer.as_ref().is_some_and(KafkaProducer::is_closed);
-        let all_left = self.producer.is_none() && self.threads.iter().all(Thread::has_left);
-        let limits = self.shared.limits;
-        if is_closed {
-            self.life.begin("close", now, Duration::ZERO, &self.shared);
-        } else if all_left {
-            let timeout = limits.delivery_timeout;
-            self.life.begin("drop", now, timeout, &self.shared);
-        } else {
-            return;
+        if is_closed && !self.knows_of_close {
+            self.knows_of_close = true;
+            self.shared.ledger.lock().closed_at.get_or_insert(now);
+            let threads = self.threads.iter_mut();
+            threads.for_each(|thread| thread.stop_after(CALLS_AFTER_CLOSE));
         }
-        for thread in &mut self.threads {
-            thread.stop_after(CALLS_AFTER_CLOSE);
-        }
-    }
-
-    /// `close(timeout)`, by a thread of its own; nothing if it was called already.
-    pub(crate) fn begin_close(&mut self, now: Duration, timeout: Duration) {
-        let Some(producer) = self.producer.as_ref().filter(|_| !self.life.is_closing()) else {
-            return;
-        };
-        producer.begin_close();
-        self.life.begin("close", now, timeout, &self.shared);
-        self.life.limit(now.saturating_add(timeout));
-        for thread in &mut self.threads {
-            thread.stop_after(CALLS_AFTER_CLOSE);
-        }
-    }
-
-    /// Every thread drops its clone as soon as it can; the last one gone closes.
-    fn drop_all(&mut self) {
-        if self.life.is_closing() {
-            return;
-        }
-        self.producer = None;
-        drop(lock(&self.shared.producer).take());
-        for thread in &mut self.threads {
-            thread.leave();
-        }
-    }
-
-    /// Whether nothing is accepted any more: then the Sender ends by itself.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.life.is_closing()
     }
 
     /// Whether all calls are made and have returned.
@@ -179,27 +115,36 @@ impl Applications {
 
     /// Heal: threads make no more calls of their own; what blocks goes on.
     pub(crate) fn stop(&mut self) {
-        self.ending = Ending::Close;
-        self.threads
-            .iter_mut()
-            .for_each(|thread| thread.stop_after(0));
+        let threads = self.threads.iter_mut();
+        threads.for_each(|thread| thread.stop_after(0));
     }
 
-    /// A record for each of these partitions (topics by their index), by a thread of its own.
-    pub(crate) fn probe(&mut self, now: Duration, partitions: Vec<(usize, i32)>) {
-        if let Some(prober) = self.threads.last_mut() {
-            prober.probe(now, partitions);
-        }
-    }
-
-    /// The Sender has ended: whatever still waits returns, and everything has its outcome.
-    pub(crate) fn producer_has_ended(&mut self, now: Duration, trace: &mut Trace) {
-        for thread in &mut self.threads {
-            thread.end(now, &self.shared, trace);
-        }
-        self.life.end(now, self.producer.as_ref(), &self.shared);
+    /// Every clone is dropped, and with it the calls that threads are in.
+    pub(crate) fn drop_producers(&mut self) {
+        let now = self.shared.now();
         self.producer = None;
         drop(lock(&self.shared.producer).take());
+        let threads = self.threads.iter_mut();
+        threads.for_each(|thread| thread.abandon(now, &self.shared));
+    }
+
+    /// `close` has returned: what it gives back is compared with what was told.
+    pub(crate) fn on_closed(&mut self, now: Duration, outcome: Result<(), CloseError>) {
+        closing::look_at_given_back(outcome.err().as_ref(), now, &self.shared);
+        if let Some(producer) = &self.producer {
+            if producer.end_of_close().is_err() {
+                let text = "closing again gives back what was given back already".to_owned();
+                self.shared.violation("P5", text);
+            }
+        }
+    }
+
+    /// The Sender has ended, and whoever it woke has gone on: nobody waits, and everything has
+    /// its outcome.
+    pub(crate) fn finish(&mut self, now: Duration) {
+        for thread in &mut self.threads {
+            thread.finish(&self.shared);
+        }
         let mut ledger = self.shared.ledger.lock();
         let is_open = |entry: &&super::ledger::Entry| {
             entry.accepted_at.is_some() && entry.wants_callback && entry.callbacks.is_empty()
@@ -211,16 +156,11 @@ impl Applications {
     }
 }
 
-/// Makes no calls of its own.
-fn probing() -> ThreadPlan {
-    ThreadPlan {
-        seed: 0,
-        calls: 0,
-        pause_us: 0,
-        burst: 1,
-        largest_value: 0,
-        huge_records: 0,
-        habits: Habits::default(),
+/// Callbacks hold what they share, and that the producer, which holds the callbacks.
+impl Drop for Applications {
+    fn drop(&mut self) {
+        let producer = lock(&self.shared.producer).take();
+        drop(producer);
     }
 }
 

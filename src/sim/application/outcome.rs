@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::super::faults::ClientFaults;
 use super::super::ledger::{End, RecordId, SharedLedger};
 use super::super::payload::{RecordSpec, SimRecord};
 use super::topics::Topics;
 use crate::error::ErrorKind;
 use crate::producer::{DeliveryError, KafkaProducer, RecordMetadata, UndeliveredRecord};
-use crate::sim::faults::ClientFaults;
 use crate::time::MockTime;
 
 /// What all threads and callbacks of the application share.
@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// The clone that callbacks have, until the application lets go of the producer.
     pub(super) producer: Mutex<Option<KafkaProducer>>,
-    pub(super) faults: Mutex<ClientFaults>,
+    pub(super) faults: Mutex<Option<ClientFaults>>,
     last_told: Mutex<LastTold>,
 }
 
@@ -62,7 +62,7 @@ impl Shared {
             topics,
             limits,
             producer: Mutex::new(Some(producer.clone())),
-            faults: Mutex::new(ClientFaults::new(&[])),
+            faults: Mutex::default(),
             last_told: Mutex::default(),
         }
     }
@@ -71,7 +71,8 @@ impl Shared {
         self.clock.elapsed()
     }
 
-    pub(super) fn faults(&self) -> ClientFaults {
+    /// Who says how the application's own code misbehaves.
+    pub(super) fn faults(&self) -> Option<ClientFaults> {
         lock(&self.faults).clone()
     }
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::ledger::{Entry, RecordId};
-use super::super::payload::{Key, Mark, RecordSpec, SimRecord};
+use super::super::payload::SimRecord;
 use super::super::scenario::ThreadPlan;
-use super::super::trace::Trace;
+use super::super::trace::{Happening, Trace};
 use super::callbacks::{self, Listener};
 use super::calls::{self, Call, Moment, SendCall, Then, Told, Trouble, Way};
 use super::outcome::Shared;
@@ -48,11 +48,9 @@ pub(super) struct Thread {
     /// Handles to look at later.
     kept: VecDeque<(RecordId, SendHandle)>,
     huge_made: u32,
-    /// Lets go of its clone as soon as it is in no call.
-    leaves: bool,
-    /// Topics and partitions that get a probe.
-    probes: Vec<(usize, i32)>,
-    probes_refused: u32,
+    /// Of the call that it is in, and how that went: for the trace.
+    record: Option<RecordId>,
+    error: Option<ErrorKind>,
 }
 
 /// The call it is in.
@@ -102,9 +100,8 @@ impl Thread {
             listener: Arc::clone(listener),
             kept: VecDeque::new(),
             huge_made: 0,
-            leaves: false,
-            probes: Vec::new(),
-            probes_refused: 0,
+            record: None,
+            error: None,
         }
     }
 
@@ -121,7 +118,7 @@ impl Thread {
     }
 
     fn has_calls(&self) -> bool {
-        self.producer.is_some() && (self.made < self.plan.calls || !self.probes.is_empty())
+        self.producer.is_some() && self.made < self.plan.calls
     }
 
     /// Makes at most so many calls more.
@@ -129,29 +126,12 @@ impl Thread {
         self.plan.calls = self.plan.calls.min(self.made + calls);
     }
 
-    /// Ends its calls and drops its clone of the producer.
-    pub(super) fn leave(&mut self) {
+    /// Drops its clone of the producer, and the call that it is in.
+    pub(super) fn abandon(&mut self, now: Duration, shared: &Shared) {
         self.stop_after(0);
-        self.probes.clear();
-        self.leaves = true;
-        self.let_go();
-    }
-
-    fn let_go(&mut self) {
-        if self.leaves && matches!(self.doing, Doing::Nothing) {
-            self.producer = None;
-        }
-    }
-
-    pub(super) fn has_left(&self) -> bool {
-        self.producer.is_none()
-    }
-
-    /// From now on it sends a record to each of these.
-    pub(super) fn probe(&mut self, now: Duration, mut partitions: Vec<(usize, i32)>) {
-        partitions.reverse();
-        self.probes = partitions;
-        self.next_call = now;
+        self.doing = Doing::Nothing;
+        self.wait.ended(now, &shared.ledger);
+        self.producer = None;
     }
 
     /// Does what is due.
@@ -170,7 +150,6 @@ impl Thread {
                 if matches!(self.doing, Doing::Nothing) {
                     self.wait.ended(now, &shared.ledger);
                     self.next_call = now + self.pause;
-                    self.let_go();
                 }
             }
         }
@@ -189,11 +168,6 @@ impl Thread {
 
     fn begin_call(&mut self, now: Duration, shared: &Arc<Shared>) {
         self.look_at_kept(false, shared);
-        if let Some(partition) = self.probes.pop() {
-            let call = probe(shared.ledger.lock().next_id(), partition, shared);
-            self.pause = PROBE_PAUSE;
-            return self.begin_send(call, true, now, shared);
-        }
         let moment = Moment {
             id: shared.ledger.lock().next_id(),
             topics: &shared.topics,
@@ -202,6 +176,7 @@ impl Thread {
         };
         let (call, pause) = calls::draw(&self.plan, self.made, moment);
         self.made += 1;
+        self.record = None;
         self.pause = pause;
         let Some(producer) = &self.producer else {
             return;
@@ -220,28 +195,31 @@ impl Thread {
                 self.doing = begin_flush(producer, shared);
                 self.wait.begin("flush", now, timeout);
             }
-            Call::Send(call) => self.begin_send(call, false, now, shared),
+            Call::Send(call) => self.begin_send(call, now, shared),
         }
     }
 
-    fn begin_send(&mut self, call: SendCall, is_probe: bool, now: Duration, shared: &Arc<Shared>) {
+    fn begin_send(&mut self, call: SendCall, now: Duration, shared: &Arc<Shared>) {
         let Some(producer) = &self.producer else {
             return;
         };
-        let (id, faults) = (call.spec.id, shared.faults());
+        let id = call.spec.id;
+        let fails = shared
+            .faults()
+            .is_some_and(|faults| faults.fails_to_serialize(now));
         let record = call.spec.record(shared.topics.name(call.spec.topic));
         if call.spec.value_bytes.is_some_and(|bytes| bytes >= HUGE) {
             self.huge_made += 1;
         }
-        let trouble = if faults.fails_to_serialize(now) {
+        let trouble = if fails {
             Some(Trouble::Fails { on_key: false })
         } else {
             call.serializers
         };
         let mut entry = Entry::new(call.spec, self.index, now);
-        entry.is_probe = is_probe;
         entry.wants_callback = call.told != Told::Not;
         shared.ledger.lock().entries.push(entry);
+        self.record = Some(id);
         let face = trouble.map(|trouble| face(producer, trouble));
         let then = call.then;
         let callback = match call.told {
@@ -311,11 +289,13 @@ impl Thread {
                 .goes_on(now, shared.limits.delivery_timeout, &shared.ledger);
             return false;
         }
-        trace.note(
-            now,
-            format_args!("thread {}", self.index),
-            format_args!("{name} returned"),
-        );
+        let happening = Happening::Returns {
+            thread: self.index,
+            call: name,
+            record: self.record,
+            error: self.error.take(),
+        };
+        trace.event(now, happening);
         true
     }
 
@@ -378,13 +358,16 @@ impl Thread {
             Ok(handle) => handle,
             Err(refused) => {
                 let kind = refused.kind();
+                self.error = Some(kind);
                 shared.note_refusal(id, kind, &refused.into_record());
-                self.probe_again(id, kind, shared);
                 return;
             }
         };
         shared.note_acceptance(id);
-        if shared.faults().drops_handle(now) {
+        if shared
+            .faults()
+            .is_some_and(|faults| faults.drops_handle(now))
+        {
             return;
         }
         match then {
@@ -415,22 +398,6 @@ impl Thread {
         }
     }
 
-    /// A probe that found no room or no metadata in a tiny `max.block.ms` may try again.
-    fn probe_again(&mut self, id: RecordId, kind: ErrorKind, shared: &Shared) {
-        let (is_probe, topic, partition) = {
-            let mut ledger = shared.ledger.lock();
-            let entry = ledger.entry(id);
-            (entry.is_probe, entry.spec.topic, entry.spec.partition)
-        };
-        let may_pass = matches!(kind, ErrorKind::Timeout | ErrorKind::BufferExhausted);
-        if let (true, true, Some(partition)) = (is_probe, may_pass, partition) {
-            self.probes_refused += 1;
-            if self.probes_refused <= MOST_PROBES_REFUSED {
-                self.probes.push((topic, partition));
-            }
-        }
-    }
-
     fn go_on_getting(
         &mut self,
         (mut handle, id, renews_waker): (SendHandle, RecordId, bool),
@@ -451,6 +418,7 @@ impl Thread {
                     self.wait.lost(&what, now, &shared.ledger);
                 }
                 shared.note_handle(id, &outcome);
+                self.error = outcome.err().map(|error| error.kind());
                 Doing::Nothing
             }
             Poll::Pending if self.wait.gives_up(now) => Doing::Nothing,
@@ -507,6 +475,7 @@ impl Thread {
                 if !called && outcome.is_ok() {
                     self.wait.lost("the topic is known", now, &shared.ledger);
                 }
+                self.error = outcome.err().map(|error| error.kind());
                 Doing::Nothing
             }
             Poll::Pending => Doing::Ask(question),
@@ -535,19 +504,14 @@ impl Thread {
         }
     }
 
-    /// The producer is gone: whatever it is in has to return by itself, at once.
-    pub(super) fn end(&mut self, now: Duration, shared: &Arc<Shared>, trace: &mut Trace) {
-        self.stop_after(0);
-        self.probes.clear();
-        self.run(now, shared, trace);
+    /// The producer is gone: it is in no call any more, and all handles are done.
+    pub(super) fn finish(&mut self, shared: &Shared) {
         if !matches!(self.doing, Doing::Nothing) {
             let name = self.wait.name();
             let text = format!("{name} goes on although the producer has ended");
             shared.violation("P4", text);
         }
         self.look_at_kept(true, shared);
-        self.doing = Doing::Nothing;
-        self.producer = None;
     }
 }
 
@@ -593,27 +557,6 @@ fn try_send(
     }
 }
 
-/// The send that tries a partition.
-fn probe(id: RecordId, (topic, partition): (usize, i32), shared: &Shared) -> SendCall {
-    let spec = RecordSpec {
-        id,
-        topic,
-        partition: Some(partition),
-        key: Key::Null,
-        value_bytes: Some(16),
-        headers: 0,
-        timestamp_ms: None,
-        mark: Mark::Value,
-    };
-    SendCall {
-        spec: spec.settle(shared.topics.brokers_stamp(topic), false),
-        way: Way::Send,
-        told: Told::Shared,
-        then: Then::Drop,
-        serializers: None,
-    }
-}
-
 impl fmt::Debug for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -630,5 +573,3 @@ impl fmt::Debug for Doing {
 /// Handles that a thread keeps: a failed one keeps its batch's memory.
 const MOST_KEPT: usize = 16;
 const HUGE: usize = 100_000;
-const PROBE_PAUSE: Duration = Duration::from_millis(1);
-const MOST_PROBES_REFUSED: u32 = 200;

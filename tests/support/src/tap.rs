@@ -99,6 +99,8 @@ pub struct SeenBatch {
     pub crc_is_right: bool,
     /// The length of the whole batch.
     pub bytes: usize,
+    /// Where it begins in the frame.
+    pub at: usize,
 }
 
 /// Reads a frame without its size.
@@ -111,6 +113,7 @@ pub struct SeenBatch {
 /// partition whose counts agree.
 pub fn read_request(frame: &[u8]) -> Result<SeenRequest, String> {
     let mut reader = Reader {
+        length: frame.len(),
         rest: frame,
         flexible: false,
     };
@@ -156,6 +159,7 @@ pub fn read_request(frame: &[u8]) -> Result<SeenRequest, String> {
 /// If the frame is too short to have one.
 pub fn read_response_head(frame: &[u8]) -> Result<i32, String> {
     let mut reader = Reader {
+        length: frame.len(),
         rest: frame,
         flexible: false,
     };
@@ -175,6 +179,8 @@ fn known(api: Api) -> (i16, i16, i16) {
 const BATCH_HEAD: usize = 61;
 
 struct Reader<'a> {
+    /// Of all there was.
+    length: usize,
     rest: &'a [u8],
     flexible: bool,
 }
@@ -195,8 +201,10 @@ impl<'a> Reader<'a> {
             for _ in 0..self.count("partitions")? {
                 let partition = self.int::<i32, 4>("partition")?;
                 let length = self.bytes_length("records")?;
+                let at = self.length - self.rest.len();
                 let records = self.take(length, "records")?;
-                batches.push(read_batch(topic.clone(), partition, records)?);
+                let batch = read_batch(topic.clone(), partition, records)?;
+                batches.push(SeenBatch { at, ..batch });
                 self.tags("partition")?;
             }
             self.tags("topic")?;
@@ -392,6 +400,7 @@ fn read_batch(topic: SeenTopic, partition: i32, records: &[u8]) -> Result<SeenBa
         return Err(wrong(format!("a batch of {bytes} bytes")));
     }
     let mut head = Reader {
+        length: bytes,
         rest: records,
         flexible: false,
     };
@@ -431,6 +440,7 @@ fn read_batch(topic: SeenTopic, partition: i32, records: &[u8]) -> Result<SeenBa
         crc,
         crc_is_right,
         bytes,
+        at: 0,
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod appending;
 mod draining;
+#[cfg(feature = "planted")]
+mod planted;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

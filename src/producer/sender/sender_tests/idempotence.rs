@@ -25,6 +25,26 @@ fn producer_id_is_asked_for_when_something_is_queued_and_nothing_goes_before_it(
 }
 
 #[test]
+fn sequences_begin_where_they_are_told_to_and_at_zero_under_a_new_epoch() {
+    let mut bench = Bench::new(config(), &[1, 1]);
+    bench.sender.begin_sequences_at(i32::MAX);
+    bench.give_identity(7, 0);
+    let _handles = [bench.send(0), bench.send(1)];
+    bench.turn();
+    let request = bench.take();
+    let sequences: Vec<i32> = on_wire(&request).iter().map(|it| it.sequence).collect();
+    assert_eq!(sequences, [0, i32::MAX], "one had its first record");
+    bench.refuse(request, 45);
+    bench.turn();
+    bench.next_attempt();
+    let stamps: Vec<(i16, i32)> = on_wire(&bench.take())
+        .iter()
+        .map(|it| (it.epoch, it.sequence))
+        .collect();
+    assert_eq!(stamps, [(1, 0), (1, 0)]);
+}
+
+#[test]
 fn producer_id_waits_for_a_node_without_spinning() {
     let mut bench = Bench::new(config(), &[1]);
     bench.client.set_least_loaded(None);

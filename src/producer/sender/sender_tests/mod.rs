@@ -3,6 +3,8 @@
 mod closing;
 mod delivery;
 mod idempotence;
+#[cfg(feature = "planted")]
+mod planted;
 mod retrying;
 mod waiting;
 mod whole;

@@ -1,0 +1,229 @@
+//! P4, P5, P6 and P10: what the application was told, when, how often, and what is left.
+//!
+//! Thread: the one that simulates. Locks: none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::findings::Findings;
+use super::logs::Remains;
+use super::polls::Stalls;
+use super::terms::{Terms, Tp};
+use super::wire_watch::WireWatch;
+use crate::error::ErrorKind;
+use crate::sim::guarantees::Property;
+use crate::sim::ledger::{BlockingCall, End, Entry, Ledger};
+
+/// All of it.
+pub(super) fn judge(
+    (terms, wire, stalls): (&Terms, &WireWatch, &Stalls),
+    ledger: &Ledger,
+    remains: &Remains,
+    findings: &mut Findings,
+) {
+    for entry in &ledger.entries {
+        judge_outcome(entry, findings, terms);
+        judge_time(entry, stalls, findings, terms);
+    }
+    for call in &ledger.blocking_calls {
+        judge_call(call, stalls, terms, findings);
+        if call.name == "flush" {
+            judge_flush(call, ledger, findings);
+        }
+    }
+    judge_remains(terms, remains, findings);
+    judge_probes((terms, wire, stalls), ledger, findings);
+}
+
+/// P5.
+fn judge_outcome(entry: &Entry, findings: &mut Findings, terms: &Terms) {
+    let id = entry.spec.id;
+    let at = entry
+        .callbacks
+        .last()
+        .map_or(entry.called_at, |(at, _)| *at);
+    let times = entry.callbacks.len();
+    findings.judged(&terms.lines, Property::P5);
+    let mut broken = |why: &str| {
+        findings.broken(Property::P5, at, || {
+            format!(
+                "record {id}: {why}; callbacks {:?}, handle {:?}",
+                entry.callbacks, entry.handle
+            )
+        });
+    };
+    if entry.accepted_at.is_none() {
+        if times > 0 || entry.handle.is_some() {
+            broken("it was not accepted and has an outcome");
+        }
+        return;
+    }
+    if entry.refused.is_some() {
+        broken("it was accepted and refused");
+    }
+    if entry.wants_callback && times == 0 {
+        broken("it has no outcome");
+    }
+    if times > 1 || (times == 1 && !entry.wants_callback) {
+        broken("one outcome too many");
+    }
+    if let (Some((_, told)), Some((_, by_handle))) = (entry.callbacks.first(), &entry.handle) {
+        if !told.says_the_same(by_handle) {
+            broken("callback and handle tell differently");
+        }
+    }
+}
+
+/// P4 of records.
+fn judge_time(entry: &Entry, stalls: &Stalls, findings: &mut Findings, terms: &Terms) {
+    let (Some(accepted_at), Some((ended_at, _))) = (entry.accepted_at, entry.callbacks.first())
+    else {
+        return;
+    };
+    findings.judged(&terms.lines, Property::P4);
+    let deadline = accepted_at + terms.delivery_timeout;
+    let late = stalls.runnable(deadline, *ended_at);
+    if late > MOST_LATE {
+        findings.broken(Property::P4, *ended_at, || {
+            let id = entry.spec.id;
+            format!("record {id}, accepted at {accepted_at:?}, has its outcome {late:?} late (delivery.timeout.ms)")
+        });
+    }
+}
+
+/// P4 of calls that wait.
+fn judge_call(call: &BlockingCall, stalls: &Stalls, terms: &Terms, findings: &mut Findings) {
+    let timeout = call.timeout.unwrap_or(terms.delivery_timeout);
+    findings.judged(&terms.lines, Property::P4);
+    let deadline = call.began + timeout;
+    let late = call
+        .ended
+        .map_or(Duration::MAX, |ended| stalls.runnable(deadline, ended));
+    if late > MOST_LATE {
+        let at = call.ended.unwrap_or(deadline);
+        findings.broken(Property::P4, at, || {
+            let BlockingCall {
+                name, began, ended, ..
+            } = call;
+            format!("{name} of {timeout:?}, begun at {began:?}, ended at {ended:?}")
+        });
+    }
+}
+
+/// When it returns, what was accepted before it began is done.
+fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
+    let Some(ended) = call.ended else {
+        return;
+    };
+    if call
+        .timeout
+        .is_some_and(|timeout| ended >= call.began + timeout)
+    {
+        return;
+    }
+    let is_open = |entry: &&Entry| {
+        entry.wants_callback
+            && entry.accepted_at.is_some_and(|at| at < call.began)
+            && entry.callbacks.first().is_none_or(|(at, _)| *at > ended)
+    };
+    if let Some(entry) = ledger.entries.iter().find(is_open) {
+        findings.broken(Property::P4, ended, || {
+            let id = entry.spec.id;
+            format!(
+                "flush, begun at {:?}, returned before record {id} had its outcome",
+                call.began
+            )
+        });
+    }
+}
+
+/// P6.
+fn judge_remains(terms: &Terms, remains: &Remains, findings: &mut Findings) {
+    let Remains {
+        available_memory,
+        incomplete_batches,
+        open_links,
+    } = *remains;
+    let mut broken = |text: String| findings.broken(Property::P6, Duration::MAX, || text);
+    if available_memory != terms.buffer_memory {
+        broken(format!(
+            "{available_memory} of {} bytes are back",
+            terms.buffer_memory
+        ));
+    }
+    if incomplete_batches != 0 {
+        broken(format!("{incomplete_batches} batches have no end"));
+    }
+    if open_links != 0 {
+        broken(format!("{open_links} connections are still open"));
+    }
+}
+
+/// P10: one of a partition's probes is acknowledged in time.
+fn judge_probes(
+    (terms, wire, stalls): (&Terms, &WireWatch, &Stalls),
+    ledger: &Ledger,
+    findings: &mut Findings,
+) {
+    if wire.is_ended_by_broker {
+        return;
+    }
+    let mut partitions: BTreeMap<Tp, Vec<&Entry>> = BTreeMap::new();
+    for entry in ledger.entries.iter().filter(|entry| entry.is_probe) {
+        let partition = entry.spec.partition.unwrap_or(-1);
+        partitions
+            .entry((entry.spec.topic, partition))
+            .or_default()
+            .push(entry);
+    }
+    let most =
+        (terms.request_timeout.max(terms.longest_setup) + terms.longest_backoff) * 2 + terms.linger;
+    for (tp, probes) in partitions {
+        let Some(first) = probes.first() else {
+            continue;
+        };
+        findings.judged(&terms.lines, Property::P10);
+        let took = |entry: &&Entry| match entry.callbacks.first() {
+            Some((at, End::Acked { .. })) => Some(stalls.runnable(first.called_at, *at)),
+            _ => None,
+        };
+        if probes
+            .iter()
+            .filter_map(took)
+            .min()
+            .is_some_and(|took| took <= most)
+        {
+            continue;
+        }
+        // A delivery timeout that is shorter than the bound ends probes before it.
+        let too_short = terms.delivery_timeout < most
+            && probes.iter().all(|entry| {
+                matches!(
+                    entry.callbacks.first(),
+                    Some((
+                        _,
+                        End::Failed {
+                            kind: ErrorKind::Timeout,
+                            ..
+                        }
+                    ))
+                )
+            });
+        if too_short {
+            continue;
+        }
+        findings.broken(Property::P10, first.called_at, || {
+            let name = terms.topic_name(tp.0);
+            let ends: Vec<_> = probes
+                .iter()
+                .map(|probe| (probe.refused, probe.end()))
+                .collect();
+            format!(
+                "no probe of {name}-{} was acknowledged within {most:?} of the repair: {ends:?}",
+                tp.1
+            )
+        });
+    }
+}
+
+const MOST_LATE: Duration = Duration::from_millis(100);

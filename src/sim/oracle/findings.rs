@@ -1,0 +1,82 @@
+//! What the oracle found wrong, and what it looked at.
+//!
+//! Thread: the one that simulates. Locks: none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::terms::Terms;
+use crate::sim::guarantees::{Cell, Line, Promise, Property};
+use crate::sim::ledger::{Ledger, Violation};
+
+/// Broken promises, and cells of the table that were judged.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    violations: Vec<Violation>,
+    pub(super) cells: BTreeSet<Cell>,
+    /// Beyond the first few, one run says nothing new.
+    more: u64,
+}
+
+impl Findings {
+    /// The text is made only if it is kept.
+    pub(super) fn broken(
+        &mut self,
+        property: Property,
+        at: Duration,
+        text: impl FnOnce() -> String,
+    ) {
+        let name = property.name();
+        let same = self
+            .violations
+            .iter()
+            .filter(|other| other.property == name);
+        if same.count() >= MOST_OF_A_PROPERTY {
+            self.more += 1;
+            return;
+        }
+        self.violations.push(Violation {
+            property: name,
+            at,
+            text: text(),
+        });
+    }
+
+    /// A promise was looked at where it held or did not.
+    pub(super) fn judged(&mut self, lines: &BTreeSet<Line>, property: Property) {
+        for line in lines {
+            if line.promise(property).0 > Promise::Nothing
+                && !self.cells.contains(&(*line, property))
+            {
+                self.cells.insert((*line, property));
+            }
+        }
+    }
+
+    /// Those that every run is a case of.
+    pub(super) fn judged_all(&mut self, terms: &Terms, ledger: &Ledger) {
+        for property in [Property::P6, Property::P9, Property::P11] {
+            self.judged(&terms.lines, property);
+        }
+        if ledger
+            .entries
+            .iter()
+            .any(|entry| !entry.callbacks.is_empty())
+        {
+            self.judged(&terms.lines, Property::P13);
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Violation> {
+        if self.more > 0 {
+            if let Some(last) = self.violations.last_mut() {
+                last.text
+                    .push_str(&format!(" (and {} more like these)", self.more));
+            }
+            self.more = 0;
+        }
+        std::mem::take(&mut self.violations)
+    }
+}
+
+const MOST_OF_A_PROPERTY: usize = 5;

@@ -1,0 +1,103 @@
+//! P12: a partition whose own connection answers everything is not held up by others.
+//!
+//! Thread: the one that simulates. Locks: none. Judged are batches of partitions whose every attempt
+//! went over one connection and was acknowledged at once: from the moment when a batch was due (linger
+//! over, leader and producer id known, connection ready) until it was written, that connection may
+//! not have been idle for long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::attempts::{Attempt, Attempts, Batch};
+use super::findings::Findings;
+use super::polls::Stalls;
+use super::terms::{Terms, Tp};
+use super::wire_watch::{Traffic, WireWatch};
+use crate::sim::guarantees::Property;
+use crate::sim::ledger::Ledger;
+
+/// All partitions.
+pub(super) fn judge(
+    (terms, attempts, stalls): (&Terms, &Attempts, &Stalls),
+    wire: &WireWatch,
+    ledger: &Ledger,
+    findings: &mut Findings,
+) {
+    if terms.client_suffers || terms.writes_suffer || terms.acks == 0 {
+        return;
+    }
+    let mut partitions: BTreeMap<Tp, Vec<&Attempt>> = BTreeMap::new();
+    for attempt in &attempts.all {
+        partitions.entry(attempt.tp).or_default().push(attempt);
+    }
+    for (tp, of_partition) in partitions {
+        let Some(first) = of_partition.first() else {
+            continue;
+        };
+        let is_well = |attempt: &&Attempt| {
+            attempt.wire == first.wire && attempt.told == Some(0) && !attempt.is_lie
+        };
+        let Some((_, true, led_since)) = wire.leaders.get(&tp).copied() else {
+            continue;
+        };
+        let Some(traffic) = wire.traffic.get(&first.wire) else {
+            continue;
+        };
+        if !of_partition.iter().all(is_well) {
+            continue;
+        }
+        let ready = [Some(led_since), traffic.ready_at, wire.identified_at];
+        let not_before = ready.into_iter().flatten().max().unwrap_or_default();
+        for attempt in of_partition {
+            let batch = attempts.batches.get(attempt.batch);
+            let due = batch.and_then(|batch| due_at(batch, terms, ledger));
+            let Some(due) = due.map(|due| due.max(not_before)) else {
+                continue;
+            };
+            if traffic.in_trouble_at.is_some_and(|at| at <= attempt.at) {
+                continue;
+            }
+            findings.judged(&terms.lines, Property::P12);
+            let waited = idle(traffic, stalls, due, attempt.at);
+            if waited > MOST_IDLE {
+                findings.broken(Property::P12, attempt.at, || {
+                    let name = terms.topic_name(tp.0);
+                    format!(
+                        "batch {} of {name}-{} was due at {due:?} and waited {waited:?} beside an idle \
+                         connection to node {}",
+                        attempt.batch, tp.1, attempt.node
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// When linger cannot have kept the batch any longer.
+fn due_at(batch: &Batch, terms: &Terms, ledger: &Ledger) -> Option<Duration> {
+    let accepted = batch.records.iter().map(|id| {
+        let entry = usize::try_from(*id)
+            .ok()
+            .and_then(|id| ledger.entries.get(id))?;
+        entry.accepted_at
+    });
+    // Nobody knows when a record was accepted whose call has not returned: it is not counted.
+    Some(accepted.flatten().min()? + terms.linger)
+}
+
+/// How much of that time the connection had nothing in flight and the Sender could run.
+fn idle(traffic: &Traffic, stalls: &Stalls, from: Duration, until: Duration) -> Duration {
+    let mut at = from;
+    let mut sum = Duration::ZERO;
+    let first = traffic.busy.partition_point(|(_, end)| *end <= from);
+    for (begin, end) in traffic.busy.iter().skip(first) {
+        if *begin >= until {
+            break;
+        }
+        sum += stalls.runnable(at, *begin);
+        at = at.max(*end);
+    }
+    sum + stalls.runnable(at, until)
+}
+
+const MOST_IDLE: Duration = Duration::from_millis(100);

@@ -1,0 +1,104 @@
+//! P9: the Sender does not spin and does not sleep past a deadline; and when it could not run.
+//!
+//! Thread: the one that simulates. Locks: none.
+
+use std::time::Duration;
+
+use super::findings::Findings;
+use crate::sim::guarantees::Property;
+
+/// Counts polls.
+#[derive(Debug, Default)]
+pub(super) struct Polls {
+    millisecond: u128,
+    /// Without progress, in that millisecond.
+    idle: u32,
+    /// Without progress, one right after the other.
+    row: u32,
+    last: Duration,
+    stalled: Vec<(Duration, Duration)>,
+    pub(super) is_spinning: bool,
+}
+
+/// Times in which the Sender could not run, in order, without overlap.
+#[derive(Debug, Default)]
+pub(super) struct Stalls(Vec<(Duration, Duration)>);
+
+impl Polls {
+    pub(super) fn on_stalled(&mut self, from: Duration, until: Duration) {
+        self.stalled.push((from, until));
+    }
+
+    /// `overdue`: when the request that waits the longest has to be given up.
+    pub(super) fn on_poll(
+        &mut self,
+        now: Duration,
+        (timeout, progress): (Duration, bool),
+        overdue: Option<Duration>,
+        findings: &mut Findings,
+    ) {
+        let between = now.saturating_sub(std::mem::replace(&mut self.last, now));
+        if progress {
+            self.row = 0;
+            return;
+        }
+        if now.as_millis() != self.millisecond {
+            self.millisecond = now.as_millis();
+            self.idle = 0;
+        }
+        self.idle += 1;
+        if self.idle == MOST_IDLE + 1 {
+            findings.broken(Property::P9, now, || {
+                format!("{} polls without progress in one millisecond", self.idle)
+            });
+        }
+        self.row = if between < A_MOMENT { self.row + 1 } else { 0 };
+        if self.row >= SPINNING && !self.is_spinning {
+            self.is_spinning = true;
+            findings.broken(Property::P9, now, || {
+                format!("{SPINNING} polls, one right after the other, bring nothing")
+            });
+        }
+        let began = now.saturating_sub(timeout);
+        if let Some(at) = overdue.filter(|at| began < *at && *at + ROUNDING < now) {
+            findings.broken(Property::P9, now, || {
+                format!("a poll of {timeout:?} slept past {at:?}, when a request was overdue")
+            });
+        }
+    }
+
+    /// With the times in which callbacks slept.
+    pub(super) fn stalls_with(&self, user_code: &[(Duration, Duration)]) -> Stalls {
+        let mut all: Vec<_> = self.stalled.iter().chain(user_code).copied().collect();
+        all.sort_unstable();
+        let mut merged: Vec<(Duration, Duration)> = Vec::new();
+        for (from, until) in all {
+            match merged.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(until),
+                _ => merged.push((from, until)),
+            }
+        }
+        Stalls(merged)
+    }
+}
+
+impl Stalls {
+    /// How much of that time the Sender could run.
+    pub(super) fn runnable(&self, from: Duration, until: Duration) -> Duration {
+        let mut left = until.saturating_sub(from);
+        let first = self.0.partition_point(|(_, end)| *end <= from);
+        for (begin, end) in self.0.iter().skip(first) {
+            if *begin >= until {
+                break;
+            }
+            left = left.saturating_sub(end.min(&until).saturating_sub(*begin.max(&from)));
+        }
+        left
+    }
+}
+
+const MOST_IDLE: u32 = 10;
+const SPINNING: u32 = 1000;
+const A_MOMENT: Duration = Duration::from_micros(100);
+/// Waits are whole milliseconds, rounded up.
+const ROUNDING: Duration = Duration::from_millis(2);

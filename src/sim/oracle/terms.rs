@@ -1,0 +1,126 @@
+//! What the run goes by, as far as it decides what is right.
+//!
+//! Thread: the one that simulates. Locks: none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::sim::faults::Group;
+use crate::sim::guarantees::{Line, Promise, Property, weakest};
+use crate::sim::scenario::Scenario;
+
+/// A topic's index in the scenario, and a partition.
+pub(super) type Tp = (usize, i32);
+
+/// The settings that bounds and rules come from.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// Of every partition that loses nothing.
+    pub(super) lines: BTreeSet<Line>,
+    pub(super) topics: Vec<String>,
+    /// Per topic: the broker's clock stamps records.
+    pub(super) append_time: Vec<bool>,
+    pub(super) acks: i16,
+    pub(super) idempotence: bool,
+    pub(super) max_in_flight: usize,
+    pub(super) retries: u32,
+    pub(super) first_sequence: i32,
+    pub(super) max_request_size: usize,
+    pub(super) buffer_memory: usize,
+    pub(super) linger: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) delivery_timeout: Duration,
+    pub(super) shortest_reconnect: Duration,
+    pub(super) longest_backoff: Duration,
+    pub(super) longest_setup: Duration,
+    /// Connections to a node may lead to another one.
+    pub(super) addresses_move: bool,
+    /// Something keeps the application's or the Sender's own thread from its work.
+    pub(super) client_suffers: bool,
+    /// A request that was made may take its time to reach the socket.
+    pub(super) writes_suffer: bool,
+}
+
+impl Terms {
+    pub(super) fn of(scenario: &Scenario) -> Self {
+        let (config, cluster) = (&scenario.config, &scenario.cluster);
+        let ms = Duration::from_millis;
+        let has = |group| {
+            scenario
+                .faults
+                .iter()
+                .any(|fault| fault.kind.group() == group)
+        };
+        let kinds = scenario.faults.iter().map(|fault| fault.kind);
+        Self {
+            lines: Line::of(config, cluster, kinds),
+            topics: cluster
+                .topics
+                .iter()
+                .map(|topic| topic.name.clone())
+                .collect(),
+            append_time: cluster
+                .topics
+                .iter()
+                .map(|topic| topic.log_append_time)
+                .collect(),
+            acks: config.acks,
+            idempotence: config.idempotence,
+            max_in_flight: usize::try_from(config.max_in_flight).unwrap_or(usize::MAX),
+            retries: config.retries,
+            first_sequence: config.first_sequence,
+            max_request_size: config.max_request_size,
+            buffer_memory: config.buffer_memory,
+            linger: ms(config.linger_ms),
+            request_timeout: ms(config.request_timeout_ms),
+            delivery_timeout: ms(config.delivery_timeout_ms),
+            shortest_reconnect: ms(config.reconnect_backoff_ms.0),
+            longest_backoff: ms(config.retry_backoff_ms.1.max(config.reconnect_backoff_ms.1)),
+            longest_setup: ms(config.setup_timeout_ms.1),
+            addresses_move: has(Group::Names)
+                || scenario
+                    .faults
+                    .iter()
+                    .any(|fault| fault.kind.name() == "node-readdressed"),
+            client_suffers: has(Group::Client),
+            writes_suffer: scenario
+                .faults
+                .iter()
+                .any(|fault| SLOW_WRITES.contains(&fault.kind.name())),
+        }
+    }
+
+    /// Order by letting a partition wait: one request in flight and no sequences.
+    pub(super) fn mutes(&self) -> bool {
+        !self.idempotence && self.max_in_flight == 1
+    }
+
+    pub(super) fn topic(&self, name: &str) -> Option<usize> {
+        self.topics.iter().position(|known| known == name)
+    }
+
+    pub(super) fn topic_name(&self, topic: usize) -> &str {
+        self.topics.get(topic).map_or("?", String::as_str)
+    }
+
+    /// What holds for a partition.
+    pub(super) fn lines_of(&self, has_lost: bool) -> BTreeSet<Line> {
+        let mut lines = self.lines.clone();
+        if has_lost {
+            lines.insert(Line::of_lost_data(self.idempotence));
+        }
+        lines
+    }
+
+    pub(super) fn promise(&self, property: Property) -> Promise {
+        weakest(&self.lines, property)
+    }
+}
+
+/// Faults that keep bytes from a socket.
+const SLOW_WRITES: &[&str] = &[
+    "slow-link",
+    "short-writes",
+    "full-send-buffer",
+    "interrupted-calls",
+];

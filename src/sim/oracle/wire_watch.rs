@@ -1,0 +1,389 @@
+//! The rules that each request can be held to as it is written: they are about its connection.
+//!
+//! Thread: the one that simulates. Locks: none. A request that breaks one of them could not be
+//! trusted to keep P1 (what is read is not what was meant) or P2 (order), and is reported as that.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use kafka_test_support::Api;
+use kafka_test_support::tap::{SeenBody, SeenProduce, SeenRequest, read_request};
+use uuid::Uuid;
+
+use super::answers::{self, Told, Topic};
+use super::attempts::Attempts;
+use super::findings::Findings;
+use super::terms::{Terms, Tp};
+use crate::network::WireId;
+use crate::protocol::ApiKey;
+use crate::protocol::messages::supported_versions;
+use crate::sim::guarantees::Property;
+
+/// When, at which node, on which connection.
+pub(super) type Place = (Duration, i32, WireId);
+
+/// All connections, and what brokers told on them.
+#[derive(Debug, Default)]
+pub(super) struct WireWatch {
+    links: BTreeMap<WireId, Link>,
+    /// Those of each node that began lately.
+    connects: BTreeMap<i32, VecDeque<Duration>>,
+    /// Who was named as leader of what, by anybody, ever.
+    named: BTreeSet<(Tp, i32)>,
+    /// Leaders that metadata named: the latest, whether it was always that one, and since when.
+    pub(super) leaders: BTreeMap<Tp, (i32, bool, Duration)>,
+    pub(super) ids: BTreeMap<Uuid, usize>,
+    /// Producer ids that were given out, with their first epoch.
+    pub(super) identities: BTreeMap<i64, i16>,
+    /// When the first of them came.
+    pub(super) identified_at: Option<Duration>,
+    /// A broker said something that ends the producer as a whole.
+    pub(super) is_ended_by_broker: bool,
+    /// When each connection had something in flight, and until when all was well.
+    pub(super) traffic: BTreeMap<WireId, Traffic>,
+}
+
+/// How a connection fared.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// From the first request in flight to the last answer, one after the other.
+    pub(super) busy: Vec<(Duration, Duration)>,
+    /// Its ApiVersions was answered.
+    pub(super) ready_at: Option<Duration>,
+    /// Something was not answered, or a throttle was asked for.
+    pub(super) in_trouble_at: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    node: i32,
+    last_correlation_id: Option<i32>,
+    in_flight: VecDeque<InFlight>,
+    /// What the node said it speaks.
+    versions: Option<Vec<(i16, i16, i16)>>,
+    /// It may be slow, and said so.
+    throttled: Duration,
+    /// The client read what cannot be an answer to its oldest request.
+    is_spoilt: bool,
+    is_closed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    correlation_id: i32,
+    api: Api,
+    version: i16,
+    at: Duration,
+}
+
+impl WireWatch {
+    pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
+        let (now, node, id) = place;
+        self.open_link(node, id);
+        let recent = self.connects.entry(node).or_default();
+        recent.push_back(now);
+        // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
+        let window = terms.shortest_reconnect.mul_f64(0.8);
+        while recent.front().is_some_and(|at| *at + window <= now) {
+            recent.pop_front();
+        }
+        if recent.len() > MOST_CONNECTS {
+            let count = recent.len();
+            findings.broken(Property::P9, now, || {
+                format!("{count} connects to node {node} within {window:?} (reconnect.backoff.ms)")
+            });
+        }
+    }
+
+    fn open_link(&mut self, node: i32, id: WireId) -> &mut Link {
+        self.links.entry(id).or_insert_with(|| Link {
+            node,
+            ..Link::default()
+        })
+    }
+
+    /// Returns the batches if it is a Produce request.
+    pub(super) fn on_request(
+        &mut self,
+        place: Place,
+        frame: &[u8],
+        (terms, attempts): (&Terms, &Attempts),
+        findings: &mut Findings,
+    ) -> Option<SeenRequest> {
+        let (now, node, id) = place;
+        let seen = match read_request(frame) {
+            Ok(seen) => seen,
+            Err(why) => {
+                findings.broken(Property::P1, now, || {
+                    format!("request to node {node} on {id:?} cannot be read: {why}")
+                });
+                return None;
+            }
+        };
+        let link = self.open_link(node, id);
+        let expects_answer = !matches!(&seen.body, SeenBody::Produce(produce) if produce.acks == 0);
+        link.check(place, &seen, terms, findings);
+        link.last_correlation_id = Some(seen.correlation_id);
+        if expects_answer {
+            link.in_flight.push_back(InFlight {
+                correlation_id: seen.correlation_id,
+                api: seen.api,
+                version: seen.version,
+                at: now,
+            });
+            let in_flight = link.in_flight.len();
+            self.traffic.entry(id).or_default().begins(now, in_flight);
+        }
+        let SeenBody::Produce(produce) = &seen.body else {
+            return None;
+        };
+        self.check_produce(place, produce, (terms, attempts), findings);
+        Some(seen)
+    }
+
+    fn check_produce(
+        &self,
+        (now, node, id): Place,
+        produce: &SeenProduce,
+        (terms, attempts): (&Terms, &Attempts),
+        findings: &mut Findings,
+    ) {
+        if produce.acks != terms.acks {
+            findings.broken(Property::P1, now, || {
+                format!(
+                    "acks {} on {id:?}, {} is configured",
+                    produce.acks, terms.acks
+                )
+            });
+        }
+        let bytes: usize = produce.batches.iter().map(|batch| batch.bytes).sum();
+        if produce.batches.len() > 1 && bytes > terms.max_request_size {
+            findings.broken(Property::P6, now, || {
+                format!("{bytes} bytes of batches in one request (max.request.size)")
+            });
+        }
+        for batch in &produce.batches {
+            if !batch.crc_is_right {
+                findings.broken(Property::P1, now, || {
+                    format!(
+                        "wrong checksum of {:?}-{} sequence {} to node {node}",
+                        batch.topic, batch.partition, batch.base_sequence
+                    )
+                });
+            }
+            let Some(tp) = attempts.tp_of(&batch.topic, batch.partition, terms, &self.ids) else {
+                findings.broken(Property::P1, now, || {
+                    format!("a batch for {:?}, which no metadata told of", batch.topic)
+                });
+                continue;
+            };
+            if !terms.addresses_move && !self.named.contains(&(tp, node)) {
+                findings.broken(Property::P10, now, || {
+                    let name = terms.topic_name(tp.0);
+                    format!(
+                        "Produce for {name}-{} to node {node}, never named as its leader",
+                        tp.1
+                    )
+                });
+            }
+        }
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        (now, _, id): Place,
+        frame: &[u8],
+        (terms, attempts): (&Terms, &mut Attempts),
+        findings: &mut Findings,
+    ) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+        let oldest = link.in_flight.front().copied();
+        let Some(asked) = oldest.filter(|asked| Some(asked.correlation_id) == correlation_id)
+        else {
+            link.is_spoilt = true;
+            self.traffic.entry(id).or_default().trouble(now);
+            return;
+        };
+        link.in_flight.pop_front();
+        let left = link.in_flight.len();
+        let Some(told) = answers::read(asked.api, asked.version, frame) else {
+            attempts.on_lost(now, asked.correlation_id);
+            self.traffic.entry(id).or_default().trouble(now);
+            return;
+        };
+        let throttle = Duration::from_millis(u64::try_from(told.throttle_ms).unwrap_or(0));
+        link.throttled += throttle;
+        if asked.api == Api::ApiVersions && told.error == 0 {
+            link.versions = Some(told.versions.clone());
+        }
+        let traffic = self.traffic.entry(id).or_default();
+        traffic.ends(now, left);
+        if asked.api == Api::ApiVersions && told.error == 0 {
+            traffic.ready_at.get_or_insert(now);
+        }
+        let bad = told.produced.iter().any(|answer| answer.error != 0);
+        if !throttle.is_zero() || told.error != 0 || bad {
+            traffic.trouble(now);
+        }
+        self.learn(now, &told, terms);
+        attempts.on_told(
+            (now, asked.correlation_id),
+            &told,
+            (terms, &self.ids),
+            findings,
+        );
+    }
+
+    fn learn(&mut self, now: Duration, told: &Told<'_>, terms: &Terms) {
+        for leader in &told.leaders {
+            let Some(topic) = terms.topic(leader.name) else {
+                continue;
+            };
+            if !leader.id.is_nil() {
+                self.ids.insert(leader.id, topic);
+            }
+            let tp = (topic, leader.partition);
+            let known = self.leaders.entry(tp).or_insert((leader.leader, true, now));
+            if known.0 != leader.leader {
+                *known = (leader.leader, false, now);
+            }
+            self.named.insert((tp, leader.leader));
+        }
+        for answer in &told.produced {
+            if answer.leader >= 0 {
+                let topic = match answer.topic {
+                    Topic::Name(name) => terms.topic(name),
+                    Topic::Id(id) => self.ids.get(&id).copied(),
+                };
+                if let Some(topic) = topic {
+                    self.named
+                        .insert(((topic, answer.partition), answer.leader));
+                }
+            }
+            self.is_ended_by_broker |= matches!(answer.error, 31 | 35 | 49 | 90);
+        }
+        if let Some((producer_id, epoch)) = told.identity {
+            self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
+            if told.error == 0 {
+                self.identified_at.get_or_insert(now);
+                self.identities.insert(producer_id, epoch);
+            }
+        }
+    }
+
+    /// Returns the requests that will not be answered any more.
+    pub(super) fn on_closed(&mut self, now: Duration, id: WireId) -> Vec<i32> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Vec::new();
+        };
+        link.is_closed = true;
+        let lost: Vec<i32> = link
+            .in_flight
+            .drain(..)
+            .map(|asked| asked.correlation_id)
+            .collect();
+        let traffic = self.traffic.entry(id).or_default();
+        traffic.ends(now, 0);
+        traffic.trouble(now);
+        lost
+    }
+
+    /// When the request that waits the longest has to be given up.
+    pub(super) fn oldest_expiry(&self, terms: &Terms) -> Option<Duration> {
+        let of = |link: &Link| {
+            let oldest = link.in_flight.front()?;
+            Some(oldest.at + terms.request_timeout + link.throttled)
+        };
+        self.links
+            .values()
+            .filter(|link| !link.is_closed)
+            .filter_map(of)
+            .min()
+    }
+}
+
+impl Link {
+    fn check(
+        &self,
+        (now, node, id): Place,
+        seen: &SeenRequest,
+        terms: &Terms,
+        findings: &mut Findings,
+    ) {
+        let SeenRequest {
+            api,
+            version,
+            correlation_id,
+            ..
+        } = seen;
+        let mut broken = |property, what: &str| {
+            findings.broken(property, now, || {
+                format!("{api:?} v{version} {correlation_id} to node {node} on {id:?}: {what}")
+            });
+        };
+        if self.is_closed || self.is_spoilt {
+            broken(Property::P11, "after the connection had to be closed");
+        }
+        if self
+            .last_correlation_id
+            .is_some_and(|last| correlation_id.wrapping_sub(last) <= 0)
+        {
+            broken(
+                Property::P11,
+                "its correlation id is not above the one before",
+            );
+        }
+        if self.in_flight.len() >= terms.max_in_flight {
+            broken(
+                Property::P2,
+                "more in flight than max.in.flight.requests.per.connection",
+            );
+        }
+        let is_known = match (&self.versions, api) {
+            (None, Api::ApiVersions) => true,
+            (None, _) => {
+                broken(Property::P1, "before the node said what it speaks");
+                return;
+            }
+            (Some(versions), _) => versions
+                .iter()
+                .any(|(key, min, max)| *key == api.key() && (min..=max).contains(&version)),
+        };
+        let key = match api {
+            Api::Produce => ApiKey::Produce,
+            Api::Metadata => ApiKey::Metadata,
+            Api::ApiVersions => ApiKey::ApiVersions,
+            Api::InitProducerId => ApiKey::InitProducerId,
+        };
+        let ours = supported_versions(key);
+        if !is_known || !(ours.min..=ours.max).contains(version) {
+            broken(Property::P1, "a version that the node did not name");
+        }
+    }
+}
+
+impl Traffic {
+    fn begins(&mut self, now: Duration, in_flight: usize) {
+        if in_flight == 1 {
+            self.busy.push((now, Duration::MAX));
+        }
+    }
+
+    fn ends(&mut self, now: Duration, in_flight: usize) {
+        if let Some(last) = self.busy.last_mut() {
+            if in_flight == 0 && last.1 == Duration::MAX {
+                last.1 = now;
+            }
+        }
+    }
+
+    fn trouble(&mut self, now: Duration) {
+        self.in_trouble_at.get_or_insert(now);
+    }
+}
+
+/// The bootstrap's and metadata's name for the same node, one that moved there, and one more.
+const MOST_CONNECTS: usize = 4;
