@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The same draws for the same seed.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn seeded(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }

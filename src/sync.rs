@@ -1,30 +1,90 @@
-//! Locks and waiting, behind one door: std's; a poisoned lock is used as it is, because
-//! no user code runs under one and our own state is kept consistent at every step.
+//! Locks, atomics and waiting, behind one door. In production they are std's; under
+//! `--cfg interleave` they are loom's or shuttle's, which try the threads' interleavings one by one
+//! (docs/TESTING.md, "Interleavings"). `Arc` and `OnceLock` are std's in either: who counts a
+//! reference last, or sets first, is no question here.
 //!
-//! [`Parker`] makes a thread look like a task: every monitor keeps `Waker`s only, and a blocking
-//! call is a poll loop over the same state machine that a `Future` would poll (docs/DESIGN.md).
-//! Thread: any.
+//! A poisoned lock is used as it is, because no user code runs under one and our own state is kept
+//! consistent at every step. [`Parker`] makes a thread look like a task: every monitor keeps
+//! `Waker`s only, and a blocking call is a poll loop over the same state machine that a `Future`
+//! would poll (docs/DESIGN.md). Thread: any.
 
+#[cfg(interleave = "loom")]
+use loom::sync as checked;
+#[cfg(interleave = "shuttle")]
+use shuttle::sync as checked;
+#[cfg(not(interleave))]
+use std::sync as checked;
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::time::Time;
 
+#[cfg(not(interleave))]
+pub(crate) use arc_swap::ArcSwap;
+pub(crate) use checked::atomic;
+#[cfg(interleave = "shuttle")]
+pub(crate) use shuttle::thread_local;
+#[cfg(not(interleave))]
+pub(crate) use std::thread_local;
+
+/// Loom's, which does not know `const`.
+#[cfg(interleave = "loom")]
+macro_rules! loom_thread_local {
+    (static $name:ident: $type:ty = const { $value:expr };) => {
+        loom::thread_local! { static $name: $type = $value; }
+    };
+}
+#[cfg(interleave = "loom")]
+pub(crate) use loom_thread_local as thread_local;
+
 /// A mutex that ignores poisoning.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(checked::Mutex<T>);
 
-pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+pub(crate) type MutexGuard<'a, T> = checked::MutexGuard<'a, T>;
 
 impl<T> Mutex<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
+    pub(crate) fn new(value: T) -> Self {
+        Self(checked::Mutex::new(value))
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The real one, each access a step of its own that others can come before and after.
+#[cfg(interleave)]
+#[derive(Debug, Default)]
+pub(crate) struct ArcSwap<T> {
+    value: arc_swap::ArcSwap<T>,
+    step: atomic::AtomicBool,
+}
+
+#[cfg(interleave)]
+impl<T> ArcSwap<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self {
+            value: arc_swap::ArcSwap::new(value),
+            step: atomic::AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<T>> {
+        self.step.swap(true, atomic::Ordering::AcqRel);
+        self.value.load()
+    }
+
+    pub(crate) fn load_full(&self) -> Arc<T> {
+        self.step.swap(true, atomic::Ordering::AcqRel);
+        self.value.load_full()
+    }
+
+    pub(crate) fn store(&self, value: Arc<T>) {
+        self.step.swap(true, atomic::Ordering::AcqRel);
+        self.value.store(value);
     }
 }
 
@@ -34,8 +94,8 @@ pub(crate) struct Parker(Arc<Parked>);
 
 #[derive(Debug, Default)]
 struct Parked {
-    woken: std::sync::Mutex<bool>,
-    condvar: std::sync::Condvar,
+    woken: checked::Mutex<bool>,
+    condvar: checked::Condvar,
 }
 
 impl Parker {

@@ -14,7 +14,7 @@ pub(crate) struct Time(Inner);
 enum Inner {
     #[default]
     System,
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     Mock(std::sync::Arc<MockTime>),
 }
 
@@ -27,7 +27,7 @@ impl Time {
     pub(crate) fn now(&self) -> Instant {
         match &self.0 {
             Inner::System => Instant::now(),
-            #[cfg(any(test, fuzzing))]
+            #[cfg(any(test, fuzzing, interleave))]
             Inner::Mock(mock) => mock.now(),
         }
     }
@@ -40,13 +40,13 @@ impl Time {
     pub(crate) fn wall_clock_ms(&self) -> i64 {
         match &self.0 {
             Inner::System => millisecond_of(SystemTime::now()),
-            #[cfg(any(test, fuzzing))]
+            #[cfg(any(test, fuzzing, interleave))]
             Inner::Mock(mock) => mock.wall_clock_ms(),
         }
     }
 
     /// A clock that stands still until it is told to move.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn mock() -> (Self, std::sync::Arc<MockTime>) {
         let mock = std::sync::Arc::new(MockTime::new());
         (Self(Inner::Mock(std::sync::Arc::clone(&mock))), mock)
@@ -89,7 +89,7 @@ pub(crate) fn deadline(now: Instant, after: Duration) -> Instant {
 }
 
 /// A clock for tests: moves only by [`MockTime::advance`].
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, interleave))]
 #[derive(Debug)]
 pub(crate) struct MockTime {
     start: Instant,
@@ -97,7 +97,7 @@ pub(crate) struct MockTime {
     wall_start_ms: std::sync::atomic::AtomicI64,
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, interleave))]
 impl MockTime {
     #[allow(
         clippy::disallowed_methods,

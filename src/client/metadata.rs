@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use super::metadata_state::{MetadataAsk, MetadataState, WaiterId, has_partition};
 use crate::cluster::{Cluster, Node};
 use crate::error::Error;
@@ -17,7 +15,7 @@ use crate::network::Wakeup;
 use crate::planted::{Plant, planted};
 use crate::protocol::messages::{LeaderHint, MetadataResponse};
 use crate::random::Random;
-use crate::sync::Mutex;
+use crate::sync::{ArcSwap, Mutex};
 
 /// The keys that metadata goes by.
 #[derive(Debug, Clone)]
@@ -155,7 +153,7 @@ impl Metadata {
         wake_all(wakers);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(super) fn waiter_count(&self) -> usize {
         self.0.state.lock().waiter_count()
     }

@@ -163,7 +163,7 @@ impl MetadataState {
         self.waiters.remove(&id)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(super) fn waiter_count(&self) -> usize {
         self.waiters.len()
     }

@@ -8,13 +8,15 @@ mod bootstrap;
 mod cluster_connection_states;
 mod host_resolver;
 mod in_flight_requests;
+#[cfg(interleave)]
+pub(crate) mod interleaving_tests;
 mod kafka_client;
 #[cfg(test)]
 mod loopback_tests;
 mod metadata;
 mod metadata_state;
 mod metadata_updater;
-#[cfg(test)]
+#[cfg(any(test, interleave))]
 mod mock_metadata;
 #[cfg(test)]
 mod mock_selector;

@@ -18,6 +18,8 @@ mod transport;
 
 #[cfg(test)]
 pub(crate) use self::selectable::Received;
+#[cfg(interleave)]
+pub(crate) use self::selectable::interleaving_tests;
 pub(crate) use self::selectable::{
     ChannelState, Disconnected, NetworkSend, PollOutcome, Selectable, Wakeup,
 };

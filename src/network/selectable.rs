@@ -6,13 +6,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Send;
 use crate::cluster::NodeId;
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 /// Multiplexes the connections to all nodes on one thread.
 pub(crate) trait Selectable {
@@ -124,6 +124,9 @@ struct WakeupInner {
     state: AtomicU8,
     writes: AtomicU64,
     waker: Option<mio::Waker>,
+    /// What the models of interleavings have instead.
+    #[cfg(interleave)]
+    modelled: Option<std::task::Waker>,
 }
 
 const RUNNING: u8 = 0;
@@ -137,6 +140,8 @@ impl Wakeup {
             state: AtomicU8::new(RUNNING),
             writes: AtomicU64::new(0),
             waker,
+            #[cfg(interleave)]
+            modelled: None,
         }))
     }
 
@@ -154,6 +159,8 @@ impl Wakeup {
                 // Fails only if the poll itself is gone, and then nobody is left to wake.
                 let _ = waker.wake();
             }
+            #[cfg(interleave)]
+            self.wake_modelled();
         }
     }
 
@@ -184,11 +191,15 @@ impl Wakeup {
     }
 
     /// How many times the operating system was asked to wake the poller.
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn writes(&self) -> u64 {
         self.0.writes.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(interleave)]
+#[path = "wakeup_interleaving_tests.rs"]
+pub(crate) mod interleaving_tests;
 
 #[cfg(test)]
 mod tests {

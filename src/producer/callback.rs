@@ -91,21 +91,21 @@ impl fmt::Debug for Callback<'_> {
     }
 }
 
-thread_local! {
+crate::sync::thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the calling thread is inside a user's callback: then nothing may wait.
 pub(crate) fn in_callback() -> bool {
     // KAFKA-10790: nobody asked.
-    IN_CALLBACK.get() && !planted(Plant::R53)
+    IN_CALLBACK.with(Cell::get) && !planted(Plant::R53)
 }
 
 /// Runs user code so that a panic of it harms nobody else.
 pub(crate) fn run_guarded(what: &str, user_code: impl FnOnce()) {
-    let before = IN_CALLBACK.replace(true);
+    let before = IN_CALLBACK.with(|inside| inside.replace(true));
     let outcome = catch_unwind(AssertUnwindSafe(user_code));
-    IN_CALLBACK.set(before);
+    IN_CALLBACK.with(|inside| inside.set(before));
     if let Err(panic) = outcome {
         log::error!("{what} panicked: {}", panic_text(&*panic));
     }

@@ -7,6 +7,8 @@ mod close_error;
 mod config;
 mod delivery_error;
 mod engine;
+#[cfg(interleave)]
+pub(crate) mod interleaving_tests;
 mod kafka_producer;
 mod partition_info;
 mod partitioner;

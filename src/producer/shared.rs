@@ -8,7 +8,6 @@
 //! ```
 //! Invariant: nothing is accepted once it is closing; the first fatal error stays.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::accumulator::RecordAccumulator;
@@ -17,6 +16,7 @@ use crate::client::Metadata;
 use crate::error::Error;
 use crate::network::Wakeup;
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use crate::time::Time;
 
 /// Both sides' view.

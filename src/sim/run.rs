@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kafka_test_support::{Cluster, ClusterConfig, TopicConfig};
+use kafka_test_support::{Cluster, ClusterConfig, FirstSequence, TopicConfig, VersionProfile};
 
 use super::application::Applications;
 use super::coverage::Coverage;
@@ -119,8 +119,9 @@ impl<'s> Simulation<'s> {
                 ledger.lock().violation("P11", Duration::ZERO, text);
             }
         }
-        let (producer, sender) = KafkaProducer::simulated(&config, surroundings)
+        let (producer, mut sender) = KafkaProducer::simulated(&config, surroundings)
             .expect("scenarios draw configurations that are valid");
+        sender.begin_sequences_at(scenario.config.first_sequence);
         let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
         let mut held = lock(&world);
         applications.set_client_faults(held.faults.client.clone());
@@ -398,7 +399,15 @@ fn cluster(plan: &ClusterPlan) -> Cluster {
     let mut config = ClusterConfig::brokers(plan.brokers)
         .seed(plan.seed)
         .auto_create_topics(false);
+    config.versions = VERSIONS[plan.versions % VERSIONS.len()];
     config.producer_window = plan.producer_window;
+    config.first_producer_epoch = plan.first_epoch;
+    if let Some(after) = plan.forgets_after_ms {
+        config.producer_id_expiration_ms = i64::try_from(after).expect("short");
+    }
+    if plan.refuses_unknown_first_sequence {
+        config.first_sequence = Some(FirstSequence::ZeroInNewLog);
+    }
     for topic in &plan.topics {
         let mut topic_config = TopicConfig::new(&topic.name, topic.partitions)
             .max_message_bytes(topic.max_message_bytes)
@@ -483,6 +492,13 @@ fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
 }
 
 pub(super) const PORT: u16 = 9092;
+/// Whose brokers there are, the newest first.
+const VERSIONS: [VersionProfile; 4] = [
+    VersionProfile::KAFKA_43,
+    VersionProfile::KAFKA_39,
+    VersionProfile::KAFKA_28,
+    VersionProfile::KAFKA_21,
+];
 /// Above what any bound of the oracle allows.
 const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
@@ -598,6 +614,26 @@ pub(super) mod tests {
             if words {
                 println!("{scenario:#?}\n{}", report.trace);
             }
+        }
+    }
+
+    #[test]
+    fn run_of_many_seeds_keeps_every_promise() {
+        use super::super::draw::Mix;
+        let from: u64 = std::env::var("SIM_FROM").map_or(0, |from| from.parse().unwrap());
+        let seeds: u64 = std::env::var("SIM_SEEDS").map_or(10, |seeds| seeds.parse().unwrap());
+        for seed in from..from + seeds {
+            let scenario = Scenario::draw(seed, Mix::Default);
+            let started = Time::default().now();
+            let report = run(&scenario, false);
+            let took = Time::default().now() - started;
+            println!(
+                "{seed}: {took:?} simulated {:?} records {} polls {} {:?}",
+                report.simulated,
+                report.records,
+                report.polls,
+                report.violations.iter().take(3).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod interleave;
 mod run;
 mod sim;
 
@@ -16,6 +17,8 @@ cargo xtask COMMAND
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
+  interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
+          threads in every order (loom) and in N orders (shuttle) over the locks of the library
 
 The simulator (docs/TESTING.md, \"The simulator\"):
   sim     [--seeds N] [--from S] [--all] [--threads T]   N seeds on all cores: by default 2000 from 0;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         "sim" => sim::sim(&arguments),
         "replay" => sim::replay(&arguments),
         "plants" => sim::plants(&arguments),
+        "interleave" => interleave::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

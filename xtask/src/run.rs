@@ -34,6 +34,11 @@ impl Step {
         self
     }
 
+    /// For who wants more than to run it.
+    pub(crate) fn into_command(self) -> Command {
+        self.0
+    }
+
     pub(crate) fn run(self) -> Result<(), String> {
         println!("+ {}", self.shown());
         let started = Instant::now();

@@ -8,11 +8,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use crate::planted::{Plant, planted};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Hands out chunks and counts bytes.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }
@@ -160,17 +160,22 @@ impl BufferPool {
         };
         let needed = chunk_bytes + charged;
         let mut memories = Vec::with_capacity(chunks);
-        {
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let (mut waker, mut woken) = (waker.cloned(), Vec::new());
+        let is_claimed = {
             let mut state = self.state.lock();
             if state.closed {
                 return Allocation::Closed;
             }
-            if !self.claim(&mut state, needed, ticket, waker) {
-                return Allocation::Blocked;
+            let is_claimed = self.claim(&mut state, needed, (ticket, &mut waker), &mut woken);
+            if is_claimed {
+                memories.extend((0..chunks).map(|_| state.free.pop()));
             }
-            for _ in 0..chunks {
-                memories.push(state.free.pop());
-            }
+            is_claimed
+        };
+        woken.into_iter().for_each(Waker::wake);
+        if !is_claimed {
+            return Allocation::Blocked;
         }
         let chunks = memories
             .into_iter()
@@ -179,30 +184,43 @@ impl BufferPool {
         Allocation::Chunks { chunks, charged }
     }
 
-    /// Whether `needed` bytes are the ticket's now.
+    /// Whether `needed` bytes are the ticket's now. The record may have become smaller or larger
+    /// since the ticket took its place: what that leaves is for those behind it.
     fn claim(
         self: &Arc<Self>,
         state: &mut State,
         needed: usize,
-        ticket: &mut MemoryTicket,
-        waker: Option<&Waker>,
+        (ticket, waker): (&mut MemoryTicket, &mut Option<Waker>),
+        woken: &mut Vec<Waker>,
     ) -> bool {
         if let Some((id, _)) = ticket.place {
             if let Some(at) = state.granted.iter().position(|(granted, _)| *granted == id) {
                 let (_, bytes) = state.granted.swap_remove(at);
                 ticket.place = None;
-                // The record may have become smaller or larger since: settle the difference.
-                if bytes >= needed {
-                    state.available += bytes - needed;
+                let is_enough = bytes >= needed;
+                state.available += bytes - if is_enough { needed } else { 0 };
+                if bytes != needed {
+                    self.serve(state, woken);
+                }
+                if is_enough {
                     return true;
                 }
-                state.available += bytes;
             } else if let Some(waiter) = state.line.iter_mut().find(|waiter| waiter.ticket == id) {
+                let is_as_before = waiter.needed == needed;
                 waiter.needed = needed;
                 if let Some(waker) = waker {
-                    waiter.waker.clone_from(waker);
+                    std::mem::swap(&mut waiter.waker, waker);
                 }
-                return false;
+                if is_as_before {
+                    return false;
+                }
+                self.serve(state, woken);
+                let granted = state.granted.iter().position(|(granted, _)| *granted == id);
+                if let Some(at) = granted {
+                    state.granted.swap_remove(at);
+                    ticket.place = None;
+                }
+                return granted.is_some();
             }
         }
         if state.line.is_empty() && state.available >= needed {
@@ -210,13 +228,13 @@ impl BufferPool {
             ticket.place = None;
             return true;
         }
-        if let Some(waker) = waker {
+        if let Some(waker) = waker.take() {
             let id = state.next_ticket;
             state.next_ticket += 1;
             state.line.push_back(Waiter {
                 ticket: id,
                 needed,
-                waker: waker.clone(),
+                waker,
             });
             self.waiting.store(state.line.len(), Ordering::Release);
             ticket.place = Some((id, Arc::clone(self)));
@@ -284,9 +302,10 @@ impl BufferPool {
             return;
         }
         let mut woken = Vec::new();
-        {
+        let _gone = {
             let mut state = self.state.lock();
-            state.line.retain(|waiter| waiter.ticket != ticket);
+            let at = state.line.iter().position(|waiter| waiter.ticket == ticket);
+            let gone = at.and_then(|at| state.line.remove(at));
             if let Some(at) = state
                 .granted
                 .iter()
@@ -296,7 +315,8 @@ impl BufferPool {
                 state.available += bytes;
             }
             self.serve(&mut state, &mut woken);
-        }
+            gone
+        };
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -376,6 +396,10 @@ impl Drop for PooledBuffer {
         self.pool.credit(counts, Some(memory));
     }
 }
+
+#[cfg(interleave)]
+#[path = "buffer_pool_interleaving_tests.rs"]
+pub(super) mod interleaving_tests;
 
 #[cfg(test)]
 #[path = "buffer_pool_tests.rs"]

@@ -106,6 +106,62 @@ fn line_is_served_in_order_and_a_small_request_does_not_overtake() {
     assert_eq!(pool.available(), 64);
 }
 
+/// Both might be asleep for good otherwise: nobody has a chunk that would come back.
+#[test]
+fn granted_ticket_that_asks_for_more_lets_the_next_one_in() {
+    let pool = pool(32, 16);
+    let held = take(&pool, 32);
+    let ((_, grows_waker), (waits, waits_waker)) = (counted(), counted());
+    let (mut grows, mut waiting) = (MemoryTicket::default(), MemoryTicket::default());
+    assert!(blocked(&pool.allocate(
+        16,
+        0,
+        &mut grows,
+        Some(&grows_waker)
+    )));
+    assert!(blocked(&pool.allocate(
+        32,
+        0,
+        &mut waiting,
+        Some(&waits_waker)
+    )));
+    drop(held);
+    assert_eq!(waits.0.load(Ordering::Relaxed), 0, "16 of 32 are granted");
+    assert!(blocked(&pool.allocate(
+        32,
+        0,
+        &mut grows,
+        Some(&grows_waker)
+    )));
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1, "all 32 are free again");
+}
+
+#[test]
+fn ticket_that_asks_for_less_gets_what_is_there() {
+    let pool = pool(32, 16);
+    let held = take(&pool, 16);
+    let ((_, first_waker), (second, second_waker)) = (counted(), counted());
+    let (mut first, mut last) = (MemoryTicket::default(), MemoryTicket::default());
+    assert!(blocked(&pool.allocate(
+        32,
+        0,
+        &mut first,
+        Some(&first_waker)
+    )));
+    assert!(blocked(&pool.allocate(
+        16,
+        0,
+        &mut last,
+        Some(&second_waker)
+    )));
+    let got = pool.allocate(16, 0, &mut first, Some(&first_waker));
+    assert!(matches!(got, Allocation::Chunks { .. }), "{got:?}");
+    drop(held);
+    assert_eq!(second.0.load(Ordering::Relaxed), 1);
+    drop((got, first, last));
+    assert_eq!(pool.available(), 32);
+}
+
 #[test]
 fn ticket_dropped_in_the_line_lets_the_next_one_in() {
     let pool = pool(32, 16);

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::partition_queue::HeadState;
@@ -22,6 +21,7 @@ use crate::planted::{Plant, planted};
 use crate::producer::batch_id::{BatchId, SlotId};
 use crate::random::Random;
 use crate::record::ProducerState;
+use crate::sync::atomic::Ordering;
 
 /// Owned by the Sender.
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts batches from their first record to the end of their last callback.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl Outstanding {
     }
 
     fn end(&self, number: u64) {
-        let mut woken = Vec::new();
+        let woken: Vec<(u64, u64, Waker)>;
         {
             let mut state = self.state.lock();
             if let Some(left) = state.left.get_mut(&number) {
@@ -90,15 +90,10 @@ impl Outstanding {
                 .left
                 .first_key_value()
                 .map_or(u64::MAX, |(number, _)| *number);
-            state.waiters.retain(|(boundary, _, waker)| {
-                let waits = oldest < *boundary;
-                if !waits {
-                    woken.push(waker.clone());
-                }
-                waits
-            });
+            let waiters = std::mem::take(&mut state.waiters).into_iter();
+            (state.waiters, woken) = waiters.partition(|(boundary, _, _)| oldest < *boundary);
         }
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|(_, _, waker)| waker.wake());
     }
 }
 
@@ -111,6 +106,8 @@ impl Drop for FlushToken {
 impl FlushTicket {
     /// Whether it is done; if not, the waker will be called.
     pub(crate) fn poll(&mut self, waker: &Waker) -> bool {
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let mut waker = waker.clone();
         let mut state = self.outstanding.state.lock();
         let oldest = state
             .left
@@ -121,9 +118,9 @@ impl FlushTicket {
         }
         let id = self.waiter.unwrap_or(state.next_waiter);
         if let Some((_, _, known)) = state.waiters.iter_mut().find(|(_, other, _)| *other == id) {
-            known.clone_from(waker);
+            std::mem::swap(known, &mut waker);
         } else {
-            state.waiters.push((self.boundary, id, waker.clone()));
+            state.waiters.push((self.boundary, id, waker));
             state.next_waiter = state.next_waiter.max(id + 1);
         }
         self.waiter = Some(id);
@@ -134,15 +131,19 @@ impl FlushTicket {
 impl Drop for FlushTicket {
     fn drop(&mut self) {
         if let Some(id) = self.waiter {
-            self.outstanding
-                .state
-                .lock()
-                .waiters
-                .retain(|(_, other, _)| *other != id);
+            let mut state = self.outstanding.state.lock();
+            let at = state.waiters.iter().position(|(_, other, _)| *other == id);
+            let gone = at.map(|at| state.waiters.remove(at));
+            drop(state);
+            drop(gone);
         }
         self.outstanding.flushes.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(interleave)]
+#[path = "flush_interleaving_tests.rs"]
+pub(super) mod interleaving_tests;
 
 #[cfg(test)]
 mod tests {

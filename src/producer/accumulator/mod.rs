@@ -15,12 +15,14 @@ mod topic;
 
 #[cfg(test)]
 mod accumulator_tests;
+#[cfg(interleave)]
+pub(crate) mod interleaving_tests;
 #[cfg(test)]
 mod stress_tests;
 
 pub(crate) use self::buffer_pool::MemoryTicket;
 pub(crate) use self::drainer::{BatchHead, DrainVerdict, Drained, Drainer};
-#[cfg(test)]
+#[cfg(any(test, interleave))]
 pub(crate) use self::flush::FlushTicket;
 pub(crate) use self::produce_request_result::{BatchOutcome, ProduceRequestResult};
 pub(crate) use self::producer_batch::{BatchAck, BatchFailure, ProducerBatch};

@@ -3,7 +3,6 @@
 //! Java's counterpart: `ProduceRequestResult`. Thread: any. Locks: its own, a leaf; wakers are
 //! called outside of it. Handles look their record up by index, so a record costs one reference.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -13,6 +12,7 @@ use crate::cluster::TopicPartition;
 use crate::error::Error;
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The outcome of one batch, to be.
 #[derive(Debug)]
@@ -82,6 +82,8 @@ impl ProduceRequestResult {
 
     /// Registers or renews a waiter. False: it is done, nothing was registered.
     pub(crate) fn wait(&self, id: &mut Option<u64>, waker: &Waker) -> bool {
+        // Cloned before the lock is taken and dropped after it: wakers are the user's code.
+        let mut waker = waker.clone();
         let mut waiters = self.waiters.lock();
         if waiters.finished {
             *id = None;
@@ -89,13 +91,11 @@ impl ProduceRequestResult {
         }
         let known = id.and_then(|id| waiters.list.iter_mut().find(|(other, _)| *other == id));
         if let Some((_, old)) = known {
-            if !old.will_wake(waker) {
-                old.clone_from(waker);
-            }
+            std::mem::swap(old, &mut waker);
         } else {
             let new = waiters.next_id;
             waiters.next_id += 1;
-            waiters.list.push((new, waker.clone()));
+            waiters.list.push((new, waker));
             *id = Some(new);
         }
         true
@@ -103,10 +103,14 @@ impl ProduceRequestResult {
 
     /// The waiter is gone.
     pub(crate) fn forget(&self, id: u64) {
-        self.waiters.lock().list.retain(|(other, _)| *other != id);
+        let mut waiters = self.waiters.lock();
+        let at = waiters.list.iter().position(|(other, _)| *other == id);
+        let gone = at.map(|at| waiters.list.remove(at));
+        drop(waiters);
+        drop(gone);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn waiter_count(&self) -> usize {
         self.waiters.lock().list.len()
     }

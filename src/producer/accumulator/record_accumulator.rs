@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 
 use super::ProduceRequestResult;
@@ -26,7 +24,8 @@ use crate::producer::batch_id::SlotId;
 use crate::producer::callback::Callback;
 use crate::random::Random;
 use crate::record::{BATCH_OVERHEAD, RecordView};
-use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{ArcSwap, Mutex};
 use crate::time::{Time, deadline};
 
 /// The keys the accumulator goes by.
@@ -149,7 +148,7 @@ impl RecordAccumulator {
         self.topics.load().get(name).map(|topic| look(topic))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }
@@ -473,7 +472,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }

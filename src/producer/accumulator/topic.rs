@@ -4,7 +4,6 @@
 //! Thread: any. Locks: a slot's queue; the sticky choice is made under the current partition's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering, fence};
 use std::time::Instant;
 
 use super::partition_queue::PartitionQueue;
@@ -12,6 +11,7 @@ use crate::cluster::{TopicInfo, TopicPartition};
 use crate::producer::batch_id::SlotId;
 use crate::random::Random;
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering, fence};
 
 /// A topic at one moment; replaced as a whole when its partitions change. Slots and the sticky
 /// choice live on in the next.

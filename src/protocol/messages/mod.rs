@@ -14,7 +14,7 @@ pub(crate) use self::init_producer_id::{InitProducerIdRequest, InitProducerIdRes
 pub(crate) use self::metadata::{
     MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataTopic,
 };
-#[cfg(test)]
+#[cfg(any(test, interleave))]
 pub(crate) use self::produce::TopicProduceResponse;
 pub(crate) use self::produce::{
     LeaderHint, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,

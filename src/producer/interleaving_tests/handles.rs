@@ -1,0 +1,101 @@
+//! One batch's result against all who may look at it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::cluster::TopicPartition;
+use crate::interleaving::{EXHAUSTIVE, Thread, spawn, wait_until};
+use crate::producer::accumulator::{BatchOutcome, ProduceRequestResult};
+use crate::producer::send_handle::{RecordSizes, SendHandle};
+use crate::sync::Parker;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::time::Time;
+
+fn handle(result: &Arc<ProduceRequestResult>, index: u32) -> SendHandle {
+    let sizes = RecordSizes {
+        timestamp_ms: 0,
+        serialized_key_size: -1,
+        serialized_value_size: 40,
+    };
+    SendHandle::new(Arc::clone(result), index, sizes)
+}
+
+/// What a thread does with its handle; the offset it was told, if any.
+type Use = fn(SendHandle) -> Option<i64>;
+
+fn blocks(handle: SendHandle) -> Option<i64> {
+    handle.get().expect("it is acknowledged").offset()
+}
+
+/// Another waker with each poll: only the last one may be relied on.
+fn awaits_elsewhere(mut handle: SendHandle) -> Option<i64> {
+    let mut poll = |waker: &Waker| {
+        let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(waker));
+        match polled {
+            Poll::Ready(outcome) => outcome.expect("it is acknowledged").offset(),
+            Poll::Pending => None,
+        }
+    };
+    let first = Parker::new();
+    if let Some(offset) = poll(&first.waker()) {
+        return Some(offset);
+    }
+    let second = Parker::new();
+    loop {
+        if let Some(offset) = poll(&second.waker()) {
+            return Some(offset);
+        }
+        second.park_until(&Time::default(), None);
+    }
+}
+
+fn gives_up(mut handle: SendHandle) -> Option<i64> {
+    let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
+    match polled {
+        Poll::Ready(outcome) => outcome.expect("it is acknowledged").offset(),
+        Poll::Pending => None,
+    }
+}
+
+pub(super) fn outcome_reaches_every_handle_once() {
+    let topic_partition = TopicPartition {
+        topic: "topic".into(),
+        partition: 0,
+    };
+    let result = Arc::new(ProduceRequestResult::new(topic_partition));
+    let called_back = Arc::new(AtomicBool::new(false));
+    let uses: &[Use] = if EXHAUSTIVE {
+        &[blocks, awaits_elsewhere, gives_up]
+    } else {
+        &[blocks, awaits_elsewhere, gives_up, blocks, awaits_elsewhere]
+    };
+    let threads: Vec<Thread<Option<i64>>> = (0..)
+        .zip(uses)
+        .map(|(index, uses)| {
+            let (handle, uses) = (handle(&result, index), *uses);
+            let called_back = Arc::clone(&called_back);
+            spawn(move || {
+                let offset = uses(handle);
+                let told_early = offset.is_some() && !called_back.load(Ordering::Relaxed);
+                assert!(!told_early, "a handle was done before its callback");
+                offset.map(|offset| offset - i64::from(index))
+            })
+        })
+        .collect();
+    let acked = |base_offset| BatchOutcome::Acked {
+        base_offset,
+        log_append_time_ms: -1,
+    };
+    result.set(acked(100));
+    called_back.store(true, Ordering::Relaxed);
+    // Whatever is said later does not count.
+    result.set(acked(200));
+    result.finish();
+    for thread in threads {
+        assert!(thread.join().is_none_or(|base| base == 100));
+    }
+    assert_eq!(result.waiter_count(), 0);
+    wait_until(|waker| !result.wait(&mut None, waker));
+}
