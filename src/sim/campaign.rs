@@ -214,6 +214,7 @@ impl Tally {
         self.polls += report.polls;
         self.simulated += report.simulated;
         self.coverage.add(&report.coverage);
+        self.coverage.cells(&report.cells);
         self.took.push((took, report.seed));
         for (kind, times) in &report.fired {
             let fired = self.fired.entry(*kind).or_default();

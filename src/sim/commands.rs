@@ -36,7 +36,9 @@ fn command() {
     };
     let outcome = match command.as_str() {
         "sim" => sim(),
-        "replay" => replay(),
+        "replay" => planted().and_then(|_plant| replay()),
+        #[cfg(feature = "planted")]
+        "plants" => plants(),
         other => Err(format!("SIM_COMMAND cannot be {other:?}")),
     };
     // The harness of the tests has nothing to add.
@@ -209,4 +211,67 @@ fn replay() -> Result<bool, String> {
         report.simulated.as_millis()
     );
     Ok(report.violations.is_empty())
+}
+
+/// Plants what is asked for, until it is dropped.
+#[cfg(feature = "planted")]
+fn planted() -> Result<Option<crate::planted::PlantedGuard>, String> {
+    let Ok(name) = env::var("SIM_PLANT") else {
+        return Ok(None);
+    };
+    let plant = name.parse().map(Some)?;
+    Ok(Some(crate::planted::set_planted(plant)))
+}
+
+#[cfg(not(feature = "planted"))]
+fn planted() -> Result<(), String> {
+    match env::var_os("SIM_PLANT") {
+        None => Ok(()),
+        Some(_) => Err("SIM_PLANT needs a build with the feature planted".to_owned()),
+    }
+}
+
+/// Each known bug from each start. False: one of the catalogue was not found.
+#[cfg(feature = "planted")]
+fn plants() -> Result<bool, String> {
+    use super::plants::{Search, is_of_catalogue, search};
+    use crate::planted::Plant;
+
+    let starts = env::var("SIM_FROM").unwrap_or_else(|_| "0,1000000,2000000".to_owned());
+    let starts = starts.split(',').map(|start| {
+        let why = |why| format!("--from cannot be {start:?}: {why}");
+        start.parse().map_err(why)
+    });
+    let starts = starts.collect::<Result<Vec<u64>, String>>()?;
+    let plants = match env::var("SIM_PLANT") {
+        Err(_) => Plant::ALL.to_vec(),
+        Ok(names) => names
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<Vec<Plant>, String>>()?,
+    };
+    let wanted = Search {
+        starts,
+        most: parsed("SIM_SEEDS", 2_000)?,
+        plants,
+    };
+    // SIM_FROM is a list here.
+    let order = Order {
+        from: 0,
+        seeds: 0,
+        all: false,
+        threads: parsed("SIM_THREADS", cores())?,
+        most_failures: 1,
+        longest_seed: Duration::MAX,
+    };
+    println!("{}", report::plants_head(&wanted.starts));
+    let rows = search(&wanted, &order, |row| println!("{}", report::plant(row)));
+    let of_catalogue: Vec<_> = rows.iter().filter(|row| is_of_catalogue(row.0)).collect();
+    let is_found = |row: &&super::plants::Row| row.1.iter().all(Option::is_some);
+    let found = of_catalogue.iter().filter(|row| is_found(row)).count();
+    let others: Vec<_> = rows.iter().filter(|row| !is_of_catalogue(row.0)).collect();
+    let besides = others.iter().filter(|row| is_found(row)).count();
+    println!("besides the catalogue: found={besides}/{}", others.len());
+    println!("plants: found={found}/{}", of_catalogue.len());
+    Ok(found == of_catalogue.len() && besides == others.len())
 }

@@ -25,6 +25,8 @@ mod network;
 mod oracle;
 mod payload;
 mod plain;
+#[cfg(feature = "planted")]
+mod plants;
 mod probes;
 mod regressions;
 mod report;

@@ -105,6 +105,38 @@ pub(super) fn speed(tally: &Tally, since: Duration, threads: usize) -> String {
     text
 }
 
+/// The head of the table of plants.
+#[cfg(feature = "planted")]
+pub(super) fn plants_head(starts: &[u64]) -> String {
+    let mut text = format!("{:<16}", "plant");
+    for start in starts {
+        let _ = write!(text, "{:>18}", format!("seeds from {start}"));
+    }
+    text.push_str("  property, bug");
+    text
+}
+
+/// One line of it.
+#[cfg(feature = "planted")]
+pub(super) fn plant((plant, finds): &super::plants::Row) -> String {
+    let mut text = format!("{:<16}", plant.to_string());
+    let mut properties: Vec<&str> = Vec::new();
+    for find in finds {
+        match find {
+            Some(find) => {
+                let shown = format!("{} ({})", find.needed, find.seed);
+                let _ = write!(text, "{shown:>18}");
+                if !properties.contains(&find.property) {
+                    properties.push(find.property);
+                }
+            }
+            None => text.push_str("         not found"),
+        }
+    }
+    let _ = write!(text, "  {}: {}", properties.join(", "), plant.story());
+    text
+}
+
 /// For scripts.
 pub(super) fn last_line(tally: &Tally, since: Duration) -> String {
     format!(

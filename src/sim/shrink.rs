@@ -85,6 +85,7 @@ impl<F: FnMut(&Scenario) -> bool> Shrinker<F> {
     /// Everything once. False: nothing could be taken away, or the budget is used up.
     fn round(&mut self) -> bool {
         let mut any = self.remove(|scenario| &mut scenario.faults, 0);
+        any |= self.remove(|scenario| &mut scenario.config.contradictions, 0);
         any |= self.remove(|scenario| &mut scenario.threads, 1);
         any |= self.fewer_calls();
         any |= self.remove(|scenario| &mut scenario.cluster.topics, 1);
@@ -124,12 +125,13 @@ impl<F: FnMut(&Scenario) -> bool> Shrinker<F> {
     fn fewer_calls(&mut self) -> bool {
         let mut any = false;
         for thread in 0..self.best.threads.len() {
-            let mut less = self.best.threads[thread].calls / 2;
+            let mut less = self.best.threads[thread].calls;
             while less > 0 {
                 let mut smaller = self.best.clone();
                 let calls = &mut smaller.threads[thread].calls;
-                *calls = calls.saturating_sub(less);
-                if self.takes(smaller) {
+                less = less.min(*calls);
+                *calls -= less;
+                if less > 0 && self.takes(smaller) {
                     any = true;
                 } else {
                     less /= 2;
@@ -325,15 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn failure_of_everything_ends_with_nothing_left() {
+        let shrunk = shrink(&large(), Budget::USUAL, |_| true);
+        assert_eq!(shrunk.scenario.threads[0].calls, 0);
+        assert!(shrunk.runs < 100, "{} runs", shrunk.runs);
+    }
+
+    #[test]
     fn budget_of_runs_is_kept() {
         let budget = Budget {
             runs: 17,
             ..Budget::USUAL
         };
         let mut runs = 0;
-        let shrunk = shrink(&large(), budget, |_| {
+        let shrunk = shrink(&large(), budget, |scenario| {
             runs += 1;
-            true
+            scenario.threads[0].calls > 0
         });
         assert_eq!((runs, shrunk.runs), (17, 17));
     }

@@ -23,7 +23,10 @@ cargo xtask COMMAND
 The simulator (docs/TESTING.md, \"The simulator\"):
   sim     [--seeds N] [--from S] [--all] [--threads T]   N seeds on all cores: by default 2000 from 0;
           --all draws what src/sim/PENDING.md lists too
-  replay  SEED|FILE [--all]   one seed, or a scenario in a file: its trace in words, and its hash
+  replay  SEED|FILE [--all] [--plant P]   one seed, or a scenario in a file: its trace in words, and
+          its hash; with a known bug planted, if named
+  plants  [--from S]... [--seeds N] [--plant P]...   plants known bugs one at a time, and counts the
+          seeds until each is found: from each start at most N (2000)
 
   help    this text
 ";

@@ -96,7 +96,7 @@ fn parse(arguments: &[String], known: &[Option]) -> Result<Vec<(&'static str, St
 
 /// The binary is built where it is shown; what the test prints is all that is shown after that.
 fn test_binary(command: &str, environment: &[(&'static str, String)]) -> Result<(), String> {
-    const BINARY: &str = "test --package kafka-producer --lib --profile sim";
+    const BINARY: &str = "test --package kafka-producer --lib --profile sim --features planted";
     Step::cargo(BINARY).arguments("--quiet --no-run").run()?;
     let mut step = Step::cargo(BINARY)
         .arguments("--quiet -- --exact sim::commands::command --nocapture")
