@@ -5,7 +5,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `SIM_COMMAND` | `sim`, `replay`, `plants`; the process ends with it |
+//! | `SIM_COMMAND` | `sim`, `replay`, `plants`, `cover`; the process ends with it |
 //! | `SIM_SEEDS`, `SIM_FROM`, `SIM_ALL` | which seeds; whether what waits in PENDING.md is drawn |
 //! | `SIM_SEED` | one seed, with its trace; without a command too |
 //! | `SIM_FILE` | instead of a seed: a scenario in a file |
@@ -36,6 +36,7 @@ fn command() {
     };
     let outcome = match command.as_str() {
         "sim" => sim(),
+        "cover" => cover(),
         "replay" => planted().and_then(|_plant| replay()),
         #[cfg(feature = "planted")]
         "plants" => plants(),
@@ -136,8 +137,20 @@ fn sim() -> Result<bool, String> {
     print!("{}", report::faults(&tally, &differences));
     print!("{}", report::speed(&tally, main_phase, order.threads));
     shrink_failures(&tally, &order);
-    println!("{}", report::last_line(&tally, time.now() - began));
+    println!("{}", report::last_line(&tally, &order, time.now() - began));
     Ok(is_well)
+}
+
+/// Seeds, and nothing around them: for counting which lines they reach.
+fn cover() -> Result<bool, String> {
+    let order = Order {
+        most_failures: usize::MAX,
+        ..order()?
+    };
+    repeat_regressions();
+    let tally = campaign(&order, |_| {}).map_err(|seed| format!("SIM_SEED={seed} hangs"))?;
+    println!("{} seeds, {} records", tally.seeds, tally.records);
+    Ok(true)
 }
 
 /// What failed once is run first.

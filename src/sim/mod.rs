@@ -24,6 +24,7 @@ mod names;
 mod network;
 mod oracle;
 mod payload;
+mod pending;
 mod plain;
 #[cfg(feature = "planted")]
 mod plants;

@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::campaign::{Difference, Order, Tally};
+use super::draw::Mix;
 use super::faults::FaultKind;
 use super::ledger::Violation;
+use super::pending;
 
 /// While it runs.
 pub(super) fn progress(tally: &Tally, order: &Order, since: Duration) -> String {
@@ -138,7 +140,7 @@ pub(super) fn plant((plant, finds): &super::plants::Row) -> String {
 }
 
 /// For scripts.
-pub(super) fn last_line(tally: &Tally, since: Duration) -> String {
+pub(super) fn last_line(tally: &Tally, order: &Order, since: Duration) -> String {
     format!(
         "sim: seeds={} violations={} records={} faults={} kinds={}/{} seconds={:.0}",
         tally.seeds,
@@ -146,7 +148,7 @@ pub(super) fn last_line(tally: &Tally, since: Duration) -> String {
         tally.records,
         tally.faults(),
         tally.fired.len(),
-        FaultKind::ALL.len(),
+        pending::kinds(if order.all { Mix::All } else { Mix::Default }).len(),
         since.as_secs_f64().ceil()
     )
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod coverage;
 mod interleave;
 mod run;
 mod sim;
@@ -27,6 +28,8 @@ The simulator (docs/TESTING.md, \"The simulator\"):
           its hash; with a known bug planted, if named
   plants  [--from S]... [--seeds N] [--plant P]...   plants known bugs one at a time, and counts the
           seeds until each is found: from each start at most N (2000)
+  coverage [--seeds N] [--from S]   lines of network, client and producer that simulation alone reaches
+          (needs `rustup component add llvm-tools`; builds in target/coverage)
 
   help    this text
 ";
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "msrv" => ci::msrv(),
         "sim" => sim::sim(&arguments),
         "replay" => sim::replay(&arguments),
+        "coverage" => sim::coverage(&arguments),
         "plants" => sim::plants(&arguments),
         "interleave" => interleave::run(std::env::args().skip(2)),
         "help" | "--help" | "-h" => {

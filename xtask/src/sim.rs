@@ -58,6 +58,15 @@ pub(crate) fn plants(arguments: &[String]) -> Result<(), String> {
     test_binary("plants", &environment)
 }
 
+/// `cargo xtask coverage [--seeds N] [--from S]`
+pub(crate) fn coverage(arguments: &[String]) -> Result<(), String> {
+    let mut environment = parse(arguments, &[SEEDS, FROM, ALL, THREADS])?;
+    if !environment.iter().any(|(name, _)| *name == SEEDS.variable) {
+        environment.push((SEEDS.variable, "300".to_owned()));
+    }
+    crate::coverage::coverage(&environment)
+}
+
 /// What follows the command as variables; a flag that is given twice has both values, with a comma.
 fn parse(arguments: &[String], known: &[Option]) -> Result<Vec<(&'static str, String)>, String> {
     let mut environment: Vec<(&'static str, String)> = Vec::new();
