@@ -202,7 +202,7 @@ impl<'s> Simulation<'s> {
             world.now()
         };
         let probes = match &self.producer {
-            Some(producer) if !self.is_over => {
+            Some(producer) if !self.is_over && !producer.is_closed() => {
                 Probes::begin(self.scenario, producer.clone(), self.ledger.clone(), began)
             }
             _ => return,
@@ -509,7 +509,7 @@ pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
-    pub(crate) fn simple(seed: u64) -> Scenario {
+    pub(in crate::sim) fn simple(seed: u64) -> Scenario {
         Scenario {
             seed,
             config: ConfigPlan {
@@ -561,6 +561,7 @@ pub(super) mod tests {
                     burst: 1,
                     largest_value: 100,
                     huge_records: 0,
+                    deaf: false,
                     habits: Habits {
                         callback: 1000,
                         ..Habits::default()

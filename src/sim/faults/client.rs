@@ -39,7 +39,7 @@ struct State {
 }
 
 impl ClientFaults {
-    pub(super) fn new(plans: &[FaultPlan]) -> Self {
+    pub(crate) fn new(plans: &[FaultPlan]) -> Self {
         let asked = |plan: &&FaultPlan| {
             mood_of(plan.kind).is_some()
                 || matches!(

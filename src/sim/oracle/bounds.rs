@@ -183,7 +183,7 @@ fn judge_probes(
             continue;
         };
         findings.judged(&terms.lines, Property::P10);
-        let took = |entry: &&Entry| match entry.callbacks.first() {
+        let took = |entry: &&Entry| match entry.end() {
             Some((at, End::Acked { .. })) => Some(stalls.runnable(first.called_at, *at)),
             _ => None,
         };
@@ -199,7 +199,7 @@ fn judge_probes(
         let too_short = terms.delivery_timeout < most
             && probes.iter().all(|entry| {
                 matches!(
-                    entry.callbacks.first(),
+                    entry.end(),
                     Some((
                         _,
                         End::Failed {
@@ -209,7 +209,20 @@ fn judge_probes(
                     ))
                 )
             });
-        if too_short {
+        // A batch that is too large for the broker is not split yet, and takes its probe with it.
+        let too_large = probes.iter().any(|entry| {
+            matches!(
+                entry.end(),
+                Some((
+                    _,
+                    End::Failed {
+                        kind: ErrorKind::RecordTooLarge,
+                        ..
+                    }
+                ))
+            )
+        });
+        if too_short || too_large {
             continue;
         }
         findings.broken(Property::P10, first.called_at, || {

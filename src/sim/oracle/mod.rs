@@ -67,12 +67,14 @@ impl Oracle {
 
     /// A connect began.
     pub(crate) fn on_connect(&mut self, now: Duration, node: i32, id: WireId) {
+        self.polls.on_work();
         self.wire
             .on_connect((now, node, id), &self.terms, &mut self.findings);
     }
 
     /// The client handed a whole request (without its size) to the socket of a node.
     pub(crate) fn on_request(&mut self, now: Duration, node: i32, id: WireId, frame: &[u8]) {
+        self.polls.on_work();
         let Self {
             terms,
             findings,
@@ -166,3 +168,6 @@ impl Oracle {
         self.findings.cells.clone()
     }
 }
+
+#[cfg(test)]
+mod oracle_tests;

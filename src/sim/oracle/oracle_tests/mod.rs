@@ -1,0 +1,5 @@
+//! The oracle itself: made-up histories, right ones and one with each kind of lie.
+
+mod history;
+mod lies;
+mod wires;
