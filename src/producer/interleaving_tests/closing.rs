@@ -86,5 +86,6 @@ fn race(close: fn(&Shared)) -> (usize, usize) {
     // What failed while closing is kept, with its bytes, for `close` to give back.
     drop(bench.shared.take_undelivered());
     bench.assert_nothing_is_held();
+    bench.assert_no_time_passed();
     (accepted.iter().sum(), acknowledged.iter().sum())
 }
