@@ -397,7 +397,10 @@ impl RecordAccumulator {
         let wake = match activity {
             // librdkafka #2912: one too many within the same second.
             Activity::Full => !planted(Plant::R64),
-            Activity::Opened(created) => self.sender_sleeps_past(created),
+            // Who flushes or waits for memory may have called before this batch was there.
+            Activity::Opened(created) => {
+                self.everything_is_sendable() || self.sender_sleeps_past(created)
+            }
         };
         if wake {
             self.wakeup.wake();
