@@ -222,7 +222,11 @@ fn judge_probes(
                 ))
             )
         });
-        if too_short || too_large {
+        // The application closed it, in a callback.
+        let closed = probes
+            .iter()
+            .all(|entry| entry.refused == Some(ErrorKind::Closed));
+        if too_short || too_large || closed {
             continue;
         }
         findings.broken(Property::P10, first.called_at, || {
