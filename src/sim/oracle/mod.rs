@@ -90,14 +90,9 @@ impl Oracle {
 
     /// The client has read a whole answer (without its size).
     pub(crate) fn on_answer(&mut self, now: Duration, node: i32, id: WireId, frame: &[u8]) {
-        let Self {
-            terms,
-            findings,
-            wire,
-            attempts,
-            ..
-        } = self;
-        wire.on_answer((now, node, id), frame, (terms, attempts), findings);
+        let sides = (&self.terms, &mut self.attempts);
+        self.wire
+            .on_answer((now, node, id), frame, sides, &mut self.findings);
     }
 
     /// The connection is gone, closed by the client.

@@ -56,7 +56,6 @@ pub(super) struct Traffic {
 
 #[derive(Debug, Default)]
 struct Link {
-    node: i32,
     last_correlation_id: Option<i32>,
     in_flight: VecDeque<InFlight>,
     /// What the node said it speaks.
@@ -79,7 +78,7 @@ struct InFlight {
 impl WireWatch {
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
-        self.open_link(node, id);
+        self.open_link(id);
         let recent = self.connects.entry(node).or_default();
         recent.push_back(now);
         // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
@@ -95,11 +94,8 @@ impl WireWatch {
         }
     }
 
-    fn open_link(&mut self, node: i32, id: WireId) -> &mut Link {
-        self.links.entry(id).or_insert_with(|| Link {
-            node,
-            ..Link::default()
-        })
+    fn open_link(&mut self, id: WireId) -> &mut Link {
+        self.links.entry(id).or_default()
     }
 
     /// Returns the batches if it is a Produce request.
@@ -120,7 +116,7 @@ impl WireWatch {
                 return None;
             }
         };
-        let link = self.open_link(node, id);
+        let link = self.open_link(id);
         let expects_answer = !matches!(&seen.body, SeenBody::Produce(produce) if produce.acks == 0);
         link.check(place, &seen, terms, findings);
         link.last_correlation_id = Some(seen.correlation_id);

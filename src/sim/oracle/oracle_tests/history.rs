@@ -361,7 +361,7 @@ impl History {
     }
 
     #[track_caller]
-    pub(super) fn is_right(self) {
+    pub(super) fn passes_as_right(self) {
         assert_eq!(self.judged(), []);
     }
 }

@@ -20,7 +20,7 @@ fn right_history_with_a_retry_and_a_new_epoch_passes() {
     history.refused(&third, 45);
     let third = history.send(1, third.ids(), (1, 0));
     history.succeeds(&third);
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn right_history_with_a_lost_answer_passes() {
     history.event(&again, (0, offset), false);
     history.told(&again, (0, offset));
     history.ends_well(&again, Some(offset));
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn right_history_where_nobody_answers_passes_if_everything_was_sent() {
     let id = history.record(0);
     let sent = history.send_bare(1, &[id], 0);
     history.ends_well(&sent, None);
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
@@ -287,7 +287,8 @@ fn handle_that_contradicts_its_callback_breaks_p5() {
 
 #[test]
 fn memory_batches_or_connections_that_are_left_break_p6() {
-    let spoils: [(&str, fn(&mut History)); 3] = [
+    type Spoil = fn(&mut History);
+    let spoils: [(&str, Spoil); 3] = [
         ("bytes are back", |history| {
             history.remains.available_memory -= 1
         }),
@@ -322,7 +323,7 @@ fn sequence_of_records_that_never_left_is_no_gap() {
     history.ends_badly(&[id], Persistence::Unknown);
     let second = history.send_new(1, 0, 3);
     history.succeeds(&second);
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
@@ -375,7 +376,7 @@ fn sequence_of_a_batch_that_is_proved_not_written_is_used_again() {
     history.ends_badly(first.ids(), Persistence::NotWritten);
     let second = history.send_new(3, 0, 0);
     history.succeeds(&second);
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
@@ -425,7 +426,7 @@ fn sixth_unresolved_batch_breaks_p7() {
         history.passes(1);
         sent.iter().for_each(|sent| history.succeeds(sent));
         if count == 5 {
-            history.is_right();
+            history.passes_as_right();
         } else {
             history.breaks("P7", "a sixth");
         }

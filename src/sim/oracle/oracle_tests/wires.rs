@@ -126,7 +126,7 @@ fn polls_that_bring_something_are_no_spinning() {
         history.oracle.on_poll(history.now, Duration::ZERO, true);
     }
     assert!(!history.oracle.wants_to_stop());
-    history.is_right();
+    history.passes_as_right();
 }
 
 #[test]
