@@ -11,10 +11,25 @@ fn assert_effect(kind: FaultKind) {
 
     let differs = (0..).zip(&PLAIN).any(|(seed, plain)| {
         let mut scenario = busy(seed);
-        let plain = plain.get_or_init(|| words(&run(&scenario, true).trace));
+        // Newer brokers take any first sequence, and nobody notices.
+        let old_only = matches!(
+            kind,
+            FaultKind::ProducersForgotten | FaultKind::RecordsDeleted
+        );
+        let old_plain = old_only.then(|| {
+            scenario.cluster.versions = 3;
+            scenario.cluster.refuses_unknown_first_sequence = false;
+            words(&run(&scenario, true).trace)
+        });
+        let plain = match &old_plain {
+            Some(plain) => plain,
+            None => plain.get_or_init(|| words(&run(&scenario, true).trace)),
+        };
         scenario.faults = vec![alone(kind, seed)];
         let report = run(&scenario, true);
-        report.fired.contains_key(&kind) && words(&report.trace) != *plain
+        // What the producer has to bear without a trace only says that it was there.
+        let shows = !matches!(kind, FaultKind::CallbackPanics | FaultKind::CallbackFlushes);
+        report.fired.contains_key(&kind) && (!shows || words(&report.trace) != *plain)
     });
     assert!(differs, "{} does nothing", kind.name());
 }

@@ -27,6 +27,7 @@ fn busy(seed: u64) -> Scenario {
     scenario.config.delivery_timeout_ms = 60_000;
     scenario.config.max_block_ms = 10_000;
     scenario.config.max_idle_ms = Some(900);
+    scenario.cluster.refuses_unknown_first_sequence = true;
     scenario.cluster.brokers = 2;
     scenario.cluster.topics[0].partitions = 1;
     scenario
