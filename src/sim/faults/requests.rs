@@ -25,8 +25,7 @@ pub(super) struct Armed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Early,
-    /// Armed when so many had been struck.
-    Armed(u64),
+    Armed,
     Over,
 }
 
@@ -45,7 +44,7 @@ impl Armed {
     pub(super) fn next_event(&self) -> Option<Duration> {
         match self.state {
             State::Early => Some(self.plan.from),
-            State::Armed(_) => Some(self.plan.until),
+            State::Armed => Some(self.plan.until),
             State::Over => None,
         }
     }
@@ -230,7 +229,6 @@ impl World {
 
     fn arm(&mut self, armed: &mut Armed, now: Duration) {
         let label = armed.plan.kind.name();
-        let struck = self.cluster.strikes().get(label).copied().unwrap_or(0);
         match armed.state {
             State::Over => return,
             _ if now >= armed.plan.until => {
@@ -239,18 +237,19 @@ impl World {
                 return;
             }
             State::Early if now < armed.plan.from => return,
-            State::Armed(before) if before == struck => return,
+            // Used up, perhaps on a request that had nothing for it to spoil.
+            State::Armed if self.cluster.has_fault(label) => return,
             State::Early => {}
-            State::Armed(_) if armed.plan.kind == FaultKind::HeldAnswer => {
+            State::Armed if armed.plan.kind == FaultKind::HeldAnswer => {
                 let after = armed.random.ms(10, armed.plan.scaled(500, 40_000));
                 self.repair_at(now + after, Repair::Change(Change::Release));
             }
-            State::Armed(_) => {}
+            State::Armed => {}
         }
         let on = self.target(armed);
         let fault = armed.fault(on);
         self.cluster.fault(fault);
-        armed.state = State::Armed(struck);
+        armed.state = State::Armed;
     }
 
     /// Everywhere, or at one node or partition, the same for the whole plan.

@@ -172,6 +172,11 @@ impl Cluster {
         self.faults.clear();
     }
 
+    /// Whether a fault of this label still has requests to strike.
+    pub fn has_fault(&self, label: &str) -> bool {
+        self.faults.has(label)
+    }
+
     /// Ends the faults of one label; their strikes stay counted.
     pub fn end_faults(&mut self, label: &str) {
         self.faults.end(label);

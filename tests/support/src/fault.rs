@@ -292,6 +292,11 @@ impl Faults {
         self.faults.clear();
     }
 
+    pub(crate) fn has(&self, label: &str) -> bool {
+        let mut standing = self.faults.iter();
+        standing.any(|standing| standing.fault.label == Some(label))
+    }
+
     pub(crate) fn end(&mut self, label: &str) {
         self.faults
             .retain(|standing| standing.fault.label != Some(label));

@@ -3,6 +3,7 @@
 mod effects;
 mod swarm;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::kinds::FaultKind;
@@ -15,14 +16,18 @@ use crate::sim::streams::derive;
 fn busy(seed: u64) -> Scenario {
     let mut scenario = simple(seed);
     for thread in &mut scenario.threads {
-        thread.calls = 400;
-        thread.pause_us = 50_000;
+        thread.calls = 60;
+        thread.pause_us = 330_000;
+        thread.habits.callback = 700;
+        thread.habits.wait_for_handle = 100;
+        thread.habits.keep_handle = 300;
     }
     scenario.config.request_timeout_ms = 3_000;
     scenario.config.metadata_max_age_ms = 2_000;
     scenario.config.delivery_timeout_ms = 60_000;
     scenario.config.max_block_ms = 10_000;
     scenario.config.max_idle_ms = Some(900);
+    scenario.cluster.refuses_unknown_first_sequence = true;
     scenario.cluster.brokers = 2;
     scenario.cluster.topics[0].partitions = 1;
     scenario
@@ -41,8 +46,10 @@ fn alone(kind: FaultKind, seed: u64) -> FaultPlan {
 
 /// How many records of a run, told in words, were acknowledged.
 fn acknowledged(words: &str) -> u64 {
-    let lines = words
-        .lines()
-        .filter(|line| line.contains("[(") && line.contains("Acked {"));
-    u64::try_from(lines.count()).unwrap()
+    let told = words.lines().filter_map(|line| {
+        let (_, told) = line.split_once("record ")?;
+        let (id, end) = told.split_once(": ")?;
+        end.starts_with("Acked").then(|| id.parse::<u64>().unwrap())
+    });
+    u64::try_from(told.collect::<BTreeSet<_>>().len()).unwrap()
 }
