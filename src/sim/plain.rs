@@ -96,6 +96,7 @@ impl Plain for ThreadPlan {
             burst: 1,
             largest_value: 100,
             huge_records: 0,
+            deaf: false,
             habits: Habits::default(),
         }
     }

@@ -240,6 +240,7 @@ fields!(ThreadPlan {
     burst,
     largest_value,
     huge_records,
+    deaf,
     habits,
 });
 fields!(Habits {
