@@ -239,7 +239,7 @@ fn filler(hash: u64, bytes: usize) -> Bytes {
 
 /// Where all bytes come from: copying is cheaper than computing.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut random = Random::seeded(0x6e6f_6973_65);
+    let mut random = Random::seeded(0x006e_6f69_7365);
     (0..NOISE_BYTES)
         .map(|_| u8::try_from(random.below(256)).expect("a byte"))
         .collect()

@@ -49,14 +49,7 @@ impl Applications {
         ledger: SharedLedger,
         clock: Arc<MockTime>,
     ) -> Self {
-        let config = &scenario.config;
-        let limits = Limits {
-            most_record: config.max_request_size.min(config.buffer_memory),
-            delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
-            max_block: Duration::from_millis(config.max_block_ms),
-            keeps_order: config.idempotence || config.max_in_flight == 1,
-            callbacks_thread: scenario.threads.len(),
-        };
+        let limits = Limits::of(scenario);
         let topics = Topics::new(&scenario.cluster.topics);
         let shared = Arc::new(Shared::new((ledger, clock), topics, limits));
         *lock(&shared.producer) = Some(producer.clone());
@@ -146,14 +139,7 @@ impl Applications {
         for thread in &mut self.threads {
             thread.finish(&self.shared);
         }
-        let mut ledger = self.shared.ledger.lock();
-        let is_open = |entry: &&super::ledger::Entry| {
-            entry.accepted_at.is_some() && entry.wants_callback && entry.callbacks.is_empty()
-        };
-        if let Some(entry) = ledger.entries.iter().find(is_open) {
-            let text = format!("callback of record {}: never called", entry.spec.id);
-            ledger.violation("P5", now, text);
-        }
+        self.shared.look_for_open_callbacks(now);
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::faults::ClientFaults;
-use super::super::ledger::{End, RecordId, SharedLedger};
+use super::super::ledger::{End, Entry, RecordId, SharedLedger};
 use super::super::payload::{RecordSpec, SimRecord};
+use super::super::scenario::Scenario;
 use super::topics::Topics;
 use crate::error::ErrorKind;
 use crate::producer::{DeliveryError, KafkaProducer, RecordMetadata, UndeliveredRecord};
@@ -39,6 +40,19 @@ pub(super) struct Limits {
     pub(super) keeps_order: bool,
     /// The number of threads: what is sent from callbacks counts as from that one.
     pub(super) callbacks_thread: usize,
+}
+
+impl Limits {
+    pub(super) fn of(scenario: &Scenario) -> Self {
+        let config = &scenario.config;
+        Self {
+            most_record: config.max_request_size.min(config.buffer_memory),
+            delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
+            max_block: Duration::from_millis(config.max_block_ms),
+            keeps_order: config.idempotence || config.max_in_flight == 1,
+            callbacks_thread: scenario.threads.len(),
+        }
+    }
 }
 
 /// Which record of a thread was the last whose outcome was told, by partition.
@@ -246,6 +260,18 @@ impl Shared {
         if cannot_go || was_closed {
             let closed = if was_closed { " after close" } else { "" };
             let text = format!("record {id} ({:?}): accepted{closed}", entry.spec);
+            ledger.violation("P5", now, text);
+        }
+    }
+
+    /// Nobody will call a callback any more: all have been.
+    pub(super) fn look_for_open_callbacks(&self, now: Duration) {
+        let mut ledger = self.ledger.lock();
+        let is_open = |entry: &&Entry| {
+            entry.accepted_at.is_some() && entry.wants_callback && entry.callbacks.is_empty()
+        };
+        if let Some(entry) = ledger.entries.iter().find(is_open) {
+            let text = format!("callback of record {}: never called", entry.spec.id);
             ledger.violation("P5", now, text);
         }
     }

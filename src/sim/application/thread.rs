@@ -26,7 +26,8 @@ use super::serializers::{Face, face};
 use super::wait::Wait;
 use crate::error::ErrorKind;
 use crate::producer::{
-    BlockedQuestion, BlockedSend, Callback, FlushTicket, KafkaProducer, SendError, SendHandle,
+    BlockedQuestion, BlockedSend, Callback, DeliveryCallback, FlushTicket, KafkaProducer,
+    SendError, SendHandle,
 };
 
 type Field = Option<Bytes>;
@@ -56,7 +57,7 @@ pub(super) struct Thread {
 /// The call it is in.
 enum Doing {
     Nothing,
-    Send(Sending<BlockedSend<Field, Field>>),
+    Send(Box<Sending<BlockedSend<Field, Field>>>),
     Ready(Sending<Pin<Box<dyn Future<Output = Sent> + Send>>>),
     Get {
         handle: SendHandle,
@@ -225,7 +226,10 @@ impl Thread {
         let callback = match call.told {
             Told::Not => None,
             Told::Once => Some(callbacks::once(shared, id)),
-            Told::Shared => Some(Callback::shared(self.listener.clone(), id)),
+            Told::Shared => {
+                let listener: Arc<dyn DeliveryCallback> = Arc::<Listener>::clone(&self.listener);
+                Some(Callback::shared(listener, id))
+            }
         };
         match call.way {
             Way::TrySend => {
@@ -238,12 +242,12 @@ impl Thread {
             }
             Way::Send => {
                 let call = producer.begin_send(record, callback);
-                self.doing = Doing::Send(Sending {
+                self.doing = Doing::Send(Box::new(Sending {
                     call,
                     id,
                     then,
                     face,
-                });
+                }));
                 self.wait.begin("send", now, Some(shared.limits.max_block));
             }
             Way::WhenReady { patience } => {
@@ -301,7 +305,7 @@ impl Thread {
 
     fn go_on_sending(
         &mut self,
-        mut sending: Sending<BlockedSend<Field, Field>>,
+        mut sending: Box<Sending<BlockedSend<Field, Field>>>,
         called: bool,
         now: Duration,
         shared: &Arc<Shared>,
