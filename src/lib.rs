@@ -58,6 +58,11 @@
 //!
 //! `properties` (default): read Java properties files.
 
+#![cfg_attr(
+    fuzzing,
+    allow(dead_code, reason = "some seams have their users in tests alone")
+)]
+
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod __internals;
@@ -65,6 +70,9 @@ mod backoff;
 mod client;
 mod cluster;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod network;
 mod planted;
 mod producer;

@@ -184,5 +184,7 @@ fn close_ends_every_wait() {
     waiting.into_iter().for_each(|thread| {
         thread.join();
     });
+    let late = bench.waits_for("three");
+    assert!(!late.join(), "it is closed");
     assert_eq!(bench.metadata.waiter_count(), 0);
 }

@@ -120,6 +120,12 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         }
     }
 
+    /// The other side of the seam, for who plays it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn selector(&mut self) -> &mut S {
+        &mut self.selector
+    }
+
     pub(super) fn can_send(&self, node: NodeId, now: Instant) -> bool {
         self.states.is_ready(node, now)
             && self.selector.is_channel_ready(node)

@@ -16,7 +16,9 @@ mod send;
 mod simulated;
 mod transport;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::network_receive::NetworkReceive;
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::selectable::Received;
 #[cfg(interleave)]
 pub(crate) use self::selectable::interleaving_tests;

@@ -10,7 +10,7 @@ use crate::planted::{Plant, planted};
 
 /// The frame that is arriving.
 #[derive(Debug)]
-pub(super) struct NetworkReceive {
+pub(crate) struct NetworkReceive {
     state: State,
 }
 
@@ -22,10 +22,10 @@ enum State {
 
 /// A size that no frame can have; the text says which, and what the peer may speak instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct InvalidReceive(pub(super) String);
+pub(crate) struct InvalidReceive(pub(super) String);
 
 impl NetworkReceive {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Size {
                 bytes: [0; 4],
@@ -36,7 +36,7 @@ impl NetworkReceive {
 
     /// Takes bytes off the front of `arrived` until a frame is whole (then call again) or none are
     /// left.
-    pub(super) fn read_from(
+    pub(crate) fn read_from(
         &mut self,
         arrived: &mut &[u8],
         max_frame_bytes: usize,
@@ -96,7 +96,7 @@ impl NetworkReceive {
 
     /// How many bytes of the frame in progress are there, its size included, and how many it
     /// should have, where known; `None` between frames.
-    pub(super) fn in_progress(&self) -> Option<(usize, Option<usize>)> {
+    pub(crate) fn in_progress(&self) -> Option<(usize, Option<usize>)> {
         match &self.state {
             State::Size { arrived: 0, .. } => None,
             State::Size { arrived, .. } => Some((*arrived, None)),
@@ -104,8 +104,8 @@ impl NetworkReceive {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn allocated_bytes(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn allocated_bytes(&self) -> usize {
         match &self.state {
             State::Size { .. } => 0,
             State::Body { body, .. } => body.capacity(),

@@ -179,7 +179,7 @@ impl Wakeup {
     }
 
     /// Whether the poller sleeps, or is about to.
-    #[cfg(test)]
+    #[cfg(any(test, interleave))]
     pub(crate) fn is_asleep(&self) -> bool {
         self.0.state.load(Ordering::Acquire) == SLEEPING
     }

@@ -43,7 +43,7 @@ impl Send {
     }
 
     /// All that is left to be written, for selectors that have no socket.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn bytes_left(&self) -> Vec<u8> {
         let parts: Vec<Bytes> = self.parts.iter().cloned().collect();
         parts.concat()

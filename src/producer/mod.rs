@@ -21,7 +21,7 @@ mod send_when_ready;
 mod sender;
 mod serializer;
 mod shared;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod simulated;
 mod transaction;
 
@@ -43,9 +43,9 @@ pub use self::serializer::{
 #[cfg(test)]
 pub(crate) use self::accumulator::FlushTicket;
 #[cfg(test)]
-pub(crate) use self::simulated::{
-    Afterwards, BlockedQuestion, BlockedSend, SenderThread, SimulatedSurroundings,
-};
+pub(crate) use self::simulated::{Afterwards, BlockedQuestion};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::simulated::{BlockedSend, SenderThread, SimulatedSurroundings};
 
 /// For the benches alone (`crate::__internals`).
 #[cfg(feature = "__internals")]
@@ -54,4 +54,15 @@ pub(crate) mod bench {
         AccumulatorConfig, Append, BatchAck, BatchHead, DrainVerdict, Drained, Drainer,
         MemoryTicket, RecordAccumulator, RecordToAppend,
     };
+}
+
+/// For the fuzzer alone (`crate::fuzzing`).
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed {
+    pub(crate) use super::accumulator::{
+        AccumulatorConfig, Append, BatchAck, BatchFailure, DrainVerdict, Drained, Drainer,
+        MemoryTicket, ProducerBatch, RecordAccumulator, RecordToAppend,
+    };
+    pub(crate) use super::batch_id::SlotId;
+    pub(crate) use super::config::key_names;
 }

@@ -357,13 +357,13 @@ impl PendingSend {
     }
 
     /// Whether a poll would find that it had only to be called: known of room alone.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn may_go_on(&self) -> bool {
         self.memory.may_go_on()
     }
 
     /// Whether it stopped for want of metadata.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn waits_for_topic(&self) -> bool {
         matches!(self.waits_for, Need::Topic)
     }

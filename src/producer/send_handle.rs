@@ -134,13 +134,14 @@ impl SendHandle {
     }
 }
 
-/// -1 stays -1: unknown for the batch is unknown for its records.
+/// -1 stays -1: unknown for the batch is unknown for its records. What no broker can mean does not
+/// wrap round.
 #[inline]
 pub(crate) fn offset_of(base_offset: i64, index: u32) -> i64 {
     if base_offset < 0 {
         -1
     } else {
-        base_offset + i64::from(index)
+        base_offset.saturating_add(i64::from(index))
     }
 }
 
@@ -175,5 +176,17 @@ impl Drop for SendHandle {
         if let Some(waiter) = self.waiter.take() {
             self.result.forget(waiter);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offset_of_a_record_past_the_last_offset_there_is_does_not_wrap_round() {
+        assert_eq!(offset_of(7, 3), 10);
+        assert_eq!(offset_of(-1, 3), -1);
+        assert_eq!(offset_of(i64::MAX - 1, 3), i64::MAX);
     }
 }

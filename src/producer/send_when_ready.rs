@@ -53,7 +53,7 @@ impl<KS, VS> KafkaProducer<KS, VS> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     None,
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     MaxBlock,
 }
 
@@ -73,7 +73,7 @@ impl<'t, 'c, K, V> Waiting<'t, 'c, K, V> {
     }
 
     /// As a blocking `send` goes on, for who simulates one.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn poll_bounded<KS, VS, M, N>(
         &mut self,
         producer: &KafkaProducer<KS, VS>,
@@ -87,7 +87,7 @@ impl<'t, 'c, K, V> Waiting<'t, 'c, K, V> {
         outcome.map(|outcome| self.finish(outcome))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn pending(&self) -> &PendingSend {
         &self.pending
     }
@@ -116,7 +116,7 @@ impl<'t, 'c, K, V> Waiting<'t, 'c, K, V> {
         let now = engine.shared.time.now();
         let outcome = match bound {
             Bound::None => draft.poll(engine, &mut self.pending, waker, now),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Bound::MaxBlock => draft.poll_bounded(engine, &mut self.pending, waker, now),
         };
         let Draft {

@@ -14,7 +14,7 @@ mod wire;
     clippy::cast_sign_loss,
     reason = "drawn values are small"
 )]
-mod oracle_tests;
+pub(crate) mod oracle_tests;
 
 pub(crate) use self::api_key::{ApiKey, VersionRange};
 pub(crate) use self::error_code::ErrorCode;

@@ -3,12 +3,13 @@
 //!
 //! Thread: any. Locks: none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 
+use super::guarantees::{Cell, promised_cells};
 use super::ledger::{End, Ledger};
 use crate::error::Persistence;
 
@@ -19,8 +20,8 @@ pub(crate) struct Coverage {
     codes: BTreeMap<(i16, i16), u64>,
     /// How records ended.
     outcomes: BTreeMap<&'static str, u64>,
-    /// In how many runs each cell of the guarantee table was relied on.
-    cells: BTreeMap<String, u64>,
+    /// In how many runs each cell of the guarantee table was put to the test.
+    cells: BTreeMap<Cell, u64>,
 }
 
 impl Coverage {
@@ -28,9 +29,11 @@ impl Coverage {
         *self.codes.entry((api, code)).or_default() += 1;
     }
 
-    /// A promise that this run put to the test.
-    pub(crate) fn cell(&mut self, name: impl Into<String>) {
-        self.cells.entry(name.into()).or_insert(1);
+    /// The promises that a run put to the test.
+    pub(super) fn cells(&mut self, judged: &BTreeSet<Cell>) {
+        for cell in judged {
+            *self.cells.entry(*cell).or_default() += 1;
+        }
     }
 
     /// How the records of a run ended.
@@ -59,7 +62,7 @@ impl Coverage {
             *self.outcomes.entry(key).or_default() += count;
         }
         for (key, count) in &other.cells {
-            *self.cells.entry(key.clone()).or_default() += count;
+            *self.cells.entry(*key).or_default() += count;
         }
     }
 
@@ -85,14 +88,18 @@ impl Coverage {
             }
             text.push('\n');
         }
-        if !self.cells.is_empty() {
-            text.push_str(
-                "cells of the guarantee table, and in how many seeds each was relied on:\n",
-            );
-            for (cell, count) in &self.cells {
-                let _ = writeln!(text, "  {cell:<60} {count:>7}");
+        text.push_str("promises, and in how many seeds each was put to the test:\n");
+        let mut line = None;
+        for cell in promised_cells() {
+            if line != Some(cell.0) {
+                let start = if line.is_some() { "\n" } else { "" };
+                let _ = write!(text, "{start}  {:<24}", format!("{:?}", cell.0));
+                line = Some(cell.0);
             }
+            let count = self.cells.get(&cell).copied().unwrap_or(0);
+            let _ = write!(text, " {:?}={count}", cell.1);
         }
+        text.push('\n');
         text
     }
 }

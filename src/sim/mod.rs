@@ -11,6 +11,9 @@
 //! ```
 
 mod application;
+mod attempt;
+mod campaign;
+mod commands;
 mod coverage;
 mod draw;
 mod faults;
@@ -21,10 +24,18 @@ mod names;
 mod network;
 mod oracle;
 mod payload;
+mod pending;
+mod plain;
+#[cfg(feature = "planted")]
+mod plants;
 mod probes;
+mod regressions;
+mod report;
 mod run;
 mod scenario;
+mod shrink;
 mod streams;
+mod text;
 mod trace;
 mod wire;
 mod world;

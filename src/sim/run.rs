@@ -25,7 +25,7 @@ use super::oracle::Oracle;
 use super::probes::Probes;
 use super::scenario::{ClusterPlan, ConfigPlan, Ending, Scenario};
 use super::streams::stream;
-use super::trace::Trace;
+use super::trace::{Trace, take_words};
 use super::world::World;
 use crate::producer::{Acks, KafkaProducer, ProducerConfig, SenderThread, SimulatedSurroundings};
 use crate::time::Time;
@@ -202,7 +202,7 @@ impl<'s> Simulation<'s> {
             world.now()
         };
         let probes = match &self.producer {
-            Some(producer) if !self.is_over => {
+            Some(producer) if !self.is_over && !producer.is_closed() => {
                 Probes::begin(self.scenario, producer.clone(), self.ledger.clone(), began)
             }
             _ => return,
@@ -343,13 +343,13 @@ impl<'s> Simulation<'s> {
             cells: world.oracle.cells(),
             simulated: now,
             coverage: std::mem::take(&mut world.trace.coverage),
-            trace: std::mem::replace(&mut world.trace, Trace::new(false)).into_words(),
+            trace: take_words(),
         }
     }
 }
 
 /// Panics of simulated code are told by the violation that they are, not on standard error.
-mod panics {
+pub(super) mod panics {
     use std::cell::{Cell, RefCell};
     use std::sync::Once;
 
@@ -386,8 +386,8 @@ mod panics {
     }
 
     /// What the last one said.
-    pub(super) fn last() -> String {
-        LAST.take()
+    pub(in crate::sim) fn last() -> String {
+        LAST.take().replace('\n', " ")
     }
 }
 
@@ -509,7 +509,7 @@ pub(super) mod tests {
     use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
     use super::*;
 
-    pub(crate) fn simple(seed: u64) -> Scenario {
+    pub(in crate::sim) fn simple(seed: u64) -> Scenario {
         Scenario {
             seed,
             config: ConfigPlan {
@@ -561,6 +561,7 @@ pub(super) mod tests {
                     burst: 1,
                     largest_value: 100,
                     huge_records: 0,
+                    deaf: false,
                     habits: Habits {
                         callback: 1000,
                         ..Habits::default()

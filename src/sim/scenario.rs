@@ -91,8 +91,10 @@ pub(crate) struct ThreadPlan {
     pub(crate) burst: u32,
     /// Largest value in the ordinary case; sizes are log-uniform below it.
     pub(crate) largest_value: usize,
-    /// Most records of up to 1.2 MB, besides.
+    /// Most records of up to 1.6 MB, besides.
     pub(crate) huge_records: u32,
+    /// Its wakers do nothing: to see that it is noticed.
+    pub(crate) deaf: bool,
     /// How often it makes which call, see `application/calls.rs`.
     pub(crate) habits: Habits,
 }

@@ -3,8 +3,9 @@
 //! Thread: the one that simulates. Locks: none. Invariant: the run does not depend on whether words
 //! are kept; without them an event costs a few multiplications and no memory.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::hash::{Hash, Hasher};
+use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::mem::discriminant;
 use std::net::SocketAddr;
@@ -19,12 +20,22 @@ use super::ledger::{End, Ledger, RecordId};
 use crate::error::ErrorKind;
 use crate::network::WireId;
 
+thread_local! {
+    /// What was written down: kept by the thread, so that it outlives a run that panics.
+    static WORDS: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What was written down since the last time.
+pub(crate) fn take_words() -> String {
+    WORDS.take()
+}
+
 /// The events of one run.
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: Digest,
     events: u64,
-    words: Option<String>,
+    with_words: bool,
     conversations: Conversations,
     pub(crate) coverage: Coverage,
 }
@@ -112,7 +123,7 @@ impl Trace {
         Self {
             hash: Digest::default(),
             events: 0,
-            words: with_words.then(String::new),
+            with_words,
             conversations: Conversations::default(),
             coverage: Coverage::default(),
         }
@@ -130,7 +141,7 @@ impl Trace {
             _ => {}
         }
         // An answer is written down where it is read.
-        if self.words.is_some() && !matches!(event, Happening::Answer { .. }) {
+        if self.with_words && !matches!(event, Happening::Answer { .. }) {
             self.write(
                 at,
                 format_args!("{}", event.place()),
@@ -159,7 +170,7 @@ impl Trace {
         for (api, code) in answer.codes() {
             self.coverage.code(api, code);
         }
-        if self.words.is_some() {
+        if self.with_words {
             self.write(
                 at,
                 format_args!("{}", event.place()),
@@ -168,13 +179,16 @@ impl Trace {
         }
     }
 
-    fn write(&mut self, at: Duration, place: fmt::Arguments<'_>, what: fmt::Arguments<'_>) {
-        if let Some(words) = &mut self.words {
-            let us = at.as_micros();
-            // Padding needs the place as one piece.
-            let place = place.to_string();
-            let _ = writeln!(words, "{:>9}.{:03} {place:<9} {what}", us / 1000, us % 1000);
+    fn write(&self, at: Duration, place: fmt::Arguments<'_>, what: fmt::Arguments<'_>) {
+        if !self.with_words {
+            return;
         }
+        let (ms, us) = (at.as_millis(), at.as_micros() % 1000);
+        // Padding needs the place as one piece.
+        let place = place.to_string();
+        WORDS.with_borrow_mut(|words| {
+            let _ = writeln!(words, "{ms:>9}.{us:03} {place:<9} {what}");
+        });
     }
 
     /// The end of a run: all outcomes in the order in which they were told. Gives a hash of what was
@@ -206,11 +220,6 @@ impl Trace {
 
     pub(crate) fn events(&self) -> u64 {
         self.events
-    }
-
-    /// What was written down, if anything was to be.
-    pub(crate) fn into_words(self) -> String {
-        self.words.unwrap_or_default()
     }
 }
 
@@ -361,10 +370,10 @@ impl fmt::Display for Happening<'_> {
             Self::Answer { link, .. } => write!(f, "#{} answers", link.0),
             Self::Cluster(event) => write_cluster(event, f),
             Self::FaultBegins { kind, strength } => {
-                write!(f, "{kind:?} begins, strength {strength}")
+                write!(f, "{} begins, strength {strength}", kind.name())
             }
-            Self::FaultEnds { kind } => write!(f, "{kind:?} ends"),
-            Self::FaultStrikes { kind, detail } => write!(f, "{kind:?} strikes: {detail}"),
+            Self::FaultEnds { kind } => write!(f, "{} ends", kind.name()),
+            Self::FaultStrikes { kind, detail } => write!(f, "{} strikes: {detail}", kind.name()),
             Self::Calls {
                 call,
                 record: Some(record),
@@ -439,6 +448,10 @@ impl Digest {
         self.0 ^ (self.0 >> 29)
     }
 
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+
     fn word(&mut self, word: u64) {
         let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = mixed ^ (mixed >> 32);
@@ -475,7 +488,7 @@ impl Hasher for Digest {
 
 impl fmt::Write for Digest {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.write(text.as_bytes());
+        self.bytes(text.as_bytes());
         Ok(())
     }
 }
@@ -489,7 +502,7 @@ mod tests {
         for (at, event) in (1..).zip(events) {
             trace.event(Duration::from_millis(at), *event);
         }
-        (trace.hash(), trace.into_words())
+        (trace.hash(), take_words())
     }
 
     #[test]

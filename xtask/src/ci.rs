@@ -2,13 +2,20 @@
 
 use crate::run::Step;
 
-/// Everything. The last step is the README's test command.
+/// Everything: the README's test command, and the simulator after it.
 pub(crate) fn all() -> Result<(), String> {
     lint()?;
     deny()?;
     msrv()?;
     benches()?;
-    Step::cargo("test --workspace").run()
+    Step::cargo("test --workspace").run()?;
+    simulate()
+}
+
+/// The simulator's seeds of every change, and whether its judge still sees.
+fn simulate() -> Result<(), String> {
+    crate::sim::sim(&[])?;
+    crate::sim::plants(&[])
 }
 
 /// Format, lints with every set of features that users build, documentation.

@@ -29,6 +29,12 @@ impl Step {
         self
     }
 
+    /// Adds one argument as it is.
+    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.0.arg(argument);
+        self
+    }
+
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.env(key, value);
         self
@@ -39,16 +45,22 @@ impl Step {
         self.0
     }
 
-    pub(crate) fn run(mut self) -> Result<(), String> {
-        let shown = self.shown();
-        println!("+ {shown}");
+    pub(crate) fn run(self) -> Result<(), String> {
+        println!("+ {}", self.shown());
         let started = Instant::now();
+        let outcome = self.run_without_time();
+        println!("+ {:.1} s", started.elapsed().as_secs_f64());
+        outcome
+    }
+
+    /// As `run`, but the last line is the command's own.
+    pub(crate) fn run_without_time(mut self) -> Result<(), String> {
+        let shown = self.shown();
         let status = self
             .0
             .stdin(Stdio::null())
             .status()
             .map_err(|e| format!("{shown}: {e}"))?;
-        println!("+ {:.1} s", started.elapsed().as_secs_f64());
         if status.success() {
             Ok(())
         } else {

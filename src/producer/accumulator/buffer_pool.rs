@@ -100,7 +100,7 @@ impl BufferPool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(any(test, interleave))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available
     }
@@ -332,7 +332,7 @@ impl MemoryTicket {
 
     /// Whether its owner has been called, or ought to have been: it was given room, or heads the
     /// line while there is enough.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn may_go_on(&self) -> bool {
         self.place.as_ref().is_some_and(|(ticket, pool)| {
             let state = pool.state.lock();
@@ -385,7 +385,7 @@ impl Drop for PooledBuffer {
         #[cfg(feature = "planted")]
         crate::planted::note_returned(&memory);
         // Stale bytes must never be taken for fresh ones: tests poison what is free.
-        if cfg!(test) {
+        if cfg!(any(test, fuzzing)) {
             memory.iter_mut().for_each(|byte| *byte = 0xDD);
         }
         memory.clear();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::interleaving::{Model, spawn, wait_until};
+use crate::sync::Parker;
 use crate::sync::atomic::AtomicBool;
 
 pub(crate) const MODELS: &[Model] = &[Model {
@@ -32,7 +33,12 @@ fn flush_returns_when_every_earlier_batch_has_ended() {
         let outstanding = Arc::clone(&outstanding);
         spawn(move || {
             let mut flush = outstanding.begin_flush();
-            let _ = flush.poll(Waker::noop());
+            let mine = Parker::new().waker();
+            let _ = flush.poll(&mine);
+            drop(flush);
+            let state = outstanding.state.lock();
+            let stays = |(_, _, waker): &(u64, u64, Waker)| waker.will_wake(&mine);
+            assert!(!state.waiters.iter().any(stays), "it left its waker behind");
         })
     };
     let mut flush = outstanding.begin_flush();

@@ -22,7 +22,7 @@ mod stress_tests;
 
 pub(crate) use self::buffer_pool::MemoryTicket;
 pub(crate) use self::drainer::{BatchHead, DrainVerdict, Drained, Drainer};
-#[cfg(any(test, interleave))]
+#[cfg(any(test, fuzzing, interleave))]
 pub(crate) use self::flush::FlushTicket;
 pub(crate) use self::produce_request_result::{BatchOutcome, ProduceRequestResult};
 pub(crate) use self::producer_batch::{BatchAck, BatchFailure, ProducerBatch};

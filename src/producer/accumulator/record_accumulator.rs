@@ -148,7 +148,7 @@ impl RecordAccumulator {
         self.topics.load().get(name).map(|topic| look(topic))
     }
 
-    #[cfg(any(test, interleave))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.load().get(name).map(Arc::clone)
     }
@@ -397,7 +397,10 @@ impl RecordAccumulator {
         let wake = match activity {
             // librdkafka #2912: one too many within the same second.
             Activity::Full => !planted(Plant::R64),
-            Activity::Opened(created) => self.sender_sleeps_past(created),
+            // Who flushes or waits for memory may have called before this batch was there.
+            Activity::Opened(created) => {
+                self.everything_is_sendable() || self.sender_sleeps_past(created)
+            }
         };
         if wake {
             self.wakeup.wake();
@@ -472,7 +475,7 @@ impl RecordAccumulator {
     }
 
     /// Bytes of `buffer.memory` that are free.
-    #[cfg(any(test, interleave))]
+    #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
     }

@@ -12,3 +12,9 @@ mod unknown;
 
 pub use self::producer_config::{Acks, ProducerConfig};
 pub(crate) use self::settings::Settings;
+
+/// The keys that are built, for the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn key_names() -> impl Iterator<Item = &'static str> {
+    key_table::KEYS.iter().map(|key| key.name)
+}

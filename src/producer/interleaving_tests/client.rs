@@ -118,6 +118,7 @@ pub(super) struct Bench {
     pub(super) shared: Arc<Shared>,
     buffer_memory: usize,
     poller: Option<Poller>,
+    began: Instant,
 }
 
 impl Bench {
@@ -152,6 +153,7 @@ impl Bench {
             shared: Shared::new(time, Arc::new(metadata), accumulator, wakeup),
             buffer_memory,
             poller: Some(poller),
+            began: now,
         }
     }
 
@@ -180,6 +182,11 @@ impl Bench {
         };
         let sender = Sender::new(config, shared, client, Random::seeded(2));
         spawn(move || sender.run())
+    }
+
+    /// The Sender was told of everything: it never slept until a timer.
+    pub(super) fn assert_no_time_passed(&self) {
+        assert_eq!(self.shared.time.now(), self.began, "it slept on");
     }
 
     /// Once the Sender has ended.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use crate::cluster::TopicPartition;
 use crate::interleaving::{EXHAUSTIVE, Thread, spawn, wait_until};
@@ -23,14 +23,14 @@ fn handle(result: &Arc<ProduceRequestResult>, index: u32) -> SendHandle {
 }
 
 /// What a thread does with its handle; the offset it was told, if any.
-type Use = fn(SendHandle) -> Option<i64>;
+type Use = fn(SendHandle, &ProduceRequestResult) -> Option<i64>;
 
-fn blocks(handle: SendHandle) -> Option<i64> {
+fn blocks(handle: SendHandle, _: &ProduceRequestResult) -> Option<i64> {
     handle.get().expect("it is acknowledged").offset()
 }
 
 /// Another waker with each poll: only the last one may be relied on.
-fn awaits_elsewhere(mut handle: SendHandle) -> Option<i64> {
+fn awaits_elsewhere(mut handle: SendHandle, _: &ProduceRequestResult) -> Option<i64> {
     let mut poll = |waker: &Waker| {
         let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(waker));
         match polled {
@@ -51,8 +51,21 @@ fn awaits_elsewhere(mut handle: SendHandle) -> Option<i64> {
     }
 }
 
-fn gives_up(mut handle: SendHandle) -> Option<i64> {
-    let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
+/// While there is no outcome, nothing of a dropped handle may be left.
+fn gives_up(mut handle: SendHandle, result: &ProduceRequestResult) -> Option<i64> {
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let task = Arc::new(Task);
+    let waker = Waker::from(Arc::clone(&task));
+    let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+    drop((handle, waker));
+    if result.outcome().is_none() {
+        assert_eq!(Arc::strong_count(&task), 1, "it left its waker behind");
+    }
     match polled {
         Poll::Ready(outcome) => outcome.expect("it is acknowledged").offset(),
         Poll::Pending => None,
@@ -75,9 +88,9 @@ pub(super) fn outcome_reaches_every_handle_once() {
         .zip(uses)
         .map(|(index, uses)| {
             let (handle, uses) = (handle(&result, index), *uses);
-            let called_back = Arc::clone(&called_back);
+            let (called_back, result) = (Arc::clone(&called_back), Arc::clone(&result));
             spawn(move || {
-                let offset = uses(handle);
+                let offset = uses(handle, &result);
                 let told_early = offset.is_some() && !called_back.load(Ordering::Relaxed);
                 assert!(!told_early, "a handle was done before its callback");
                 offset.map(|offset| offset - i64::from(index))

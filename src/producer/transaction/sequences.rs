@@ -462,7 +462,7 @@ impl Partition {
         let last_offset = if base_offset < 0 {
             known
         } else {
-            base_offset + i64::from(record_count) - 1
+            base_offset.saturating_add(i64::from(record_count) - 1)
         };
         self.last_acked = Some(Acked {
             id,

@@ -135,6 +135,16 @@ fn out_of_order_that_was_sent_behind_one_that_ended_well_meanwhile_is_retried_un
 }
 
 #[test]
+fn acknowledgement_at_the_last_offset_there_is_does_not_wrap_round() {
+    let mut sequences = flowing(2);
+    assert!(!sequences.on_acked(id(10), state(0, 10), 10, i64::MAX));
+    assert!(
+        sequences.on_acked(id(20), state(0, 20), 10, 7),
+        "offsets went backwards"
+    );
+}
+
+#[test]
 fn out_of_order_right_after_an_acknowledged_batch_is_data_loss_and_goes_on_under_a_new_epoch() {
     let mut sequences = flowing(1);
     let verdict = sequences.on_refused(id(10), OUT_OF_ORDER);

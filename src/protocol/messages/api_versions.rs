@@ -54,8 +54,7 @@ impl Response for ApiVersionsResponse {
     fn decode(version: i16, input: &mut Reader<'_>) -> Result<Self, ProtocolError> {
         let flexible = ApiKey::ApiVersions.is_flexible(version);
         let error_code = input.i16()?;
-        let count = input.count(flexible, 6)?;
-        let mut api_keys = Vec::with_capacity(count);
+        let (count, mut api_keys) = input.list(flexible, 6)?;
         for _ in 0..count {
             api_keys.push((input.i16()?, input.i16()?, input.i16()?));
             input.skip_tagged_fields(flexible)?;
@@ -81,8 +80,7 @@ impl Response for ApiVersionsResponse {
 }
 
 fn decode_finalized(input: &mut Reader<'_>) -> Result<Vec<FinalizedFeature>, ProtocolError> {
-    let count = input.count(true, 6)?;
-    let mut features = Vec::with_capacity(count);
+    let (count, mut features) = input.list(true, 6)?;
     for _ in 0..count {
         let name = input.string(true)?.into();
         let (max_version_level, min_version_level) = (input.i16()?, input.i16()?);

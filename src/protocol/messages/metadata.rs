@@ -92,8 +92,7 @@ impl Response for MetadataResponse {
     fn decode(version: i16, input: &mut Reader<'_>) -> Result<Self, ProtocolError> {
         let flexible = ApiKey::Metadata.is_flexible(version);
         let throttle_time_ms = if version >= 3 { input.i32()? } else { 0 };
-        let count = input.count(flexible, 10)?;
-        let mut brokers = Vec::with_capacity(count);
+        let (count, mut brokers) = input.list(flexible, 10)?;
         for _ in 0..count {
             brokers.push(decode_broker(flexible, input)?);
         }
@@ -102,8 +101,7 @@ impl Response for MetadataResponse {
             _ => None,
         };
         let controller_id = input.i32()?;
-        let count = input.count(flexible, 6)?;
-        let mut topics = Vec::with_capacity(count);
+        let (count, mut topics) = input.list(flexible, 6)?;
         for _ in 0..count {
             topics.push(decode_topic(version, flexible, input)?);
         }
@@ -152,8 +150,7 @@ fn decode_topic(
     };
     let is_internal = input.bool()?;
     // The smallest partition has an error code, an index, a leader and two empty lists.
-    let count = input.count(flexible, 12)?;
-    let mut partitions = Vec::with_capacity(count);
+    let (count, mut partitions) = input.list(flexible, 12)?;
     for _ in 0..count {
         partitions.push(decode_partition(version, flexible, input)?);
     }

@@ -118,8 +118,8 @@ impl Request for ProduceRequest {
 impl Response for ProduceResponse {
     fn decode(version: i16, input: &mut Reader<'_>) -> Result<Self, ProtocolError> {
         let flexible = ApiKey::Produce.is_flexible(version);
-        let count = input.count(flexible, 5)?;
-        let mut topics = Vec::with_capacity(count);
+        // The smallest topic has an empty name and no partitions.
+        let (count, mut topics) = input.list(flexible, if flexible { 3 } else { 6 })?;
         for _ in 0..count {
             topics.push(decode_topic(version, flexible, input)?);
         }
@@ -150,8 +150,7 @@ fn decode_topic(
         (input.string(flexible)?.into(), Uuid::ZERO)
     };
     // The smallest partition has an index, an error code, an offset and a time.
-    let count = input.count(flexible, 22)?;
-    let mut partitions = Vec::with_capacity(count);
+    let (count, mut partitions) = input.list(flexible, 22)?;
     for _ in 0..count {
         partitions.push(decode_partition(version, flexible, input)?);
     }
@@ -177,8 +176,8 @@ fn decode_partition(
         ..PartitionProduceResponse::default()
     };
     if version >= 8 {
-        let count = input.count(flexible, 5)?;
-        partition.record_errors.reserve_exact(count);
+        let count;
+        (count, partition.record_errors) = input.list(flexible, 5)?;
         for _ in 0..count {
             let batch_index = input.i32()?;
             let message = input.nullable_string(flexible)?.map(Into::into);
@@ -204,8 +203,7 @@ fn decode_partition(
 }
 
 fn decode_endpoints(input: &mut Reader<'_>) -> Result<Vec<Node>, ProtocolError> {
-    let count = input.count(true, 10)?;
-    let mut nodes = Vec::with_capacity(count);
+    let (count, mut nodes) = input.list(true, 10)?;
     for _ in 0..count {
         let id = NodeId(input.i32()?);
         let host = input.string(true)?.into();

@@ -1,5 +1,6 @@
 //! Reads one frame. Every read is bounded by what is there; a count that claims more elements than
-//! the remaining bytes could hold is an error before anything is allocated for it.
+//! the remaining bytes could hold is an error before anything is allocated for it, and so is a frame
+//! whose elements would take more memory than a response may ([`MOST_MEMORY`]).
 
 use crate::cluster::Uuid;
 
@@ -16,13 +17,21 @@ pub(crate) struct ProtocolError {
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     length: usize,
+    /// What lists and strings may still take in memory.
+    memory_left: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(input: &'a [u8]) -> Self {
+        Self::within(input, MOST_MEMORY)
+    }
+
+    /// The same, for what is decoded to take at most so many bytes of memory.
+    pub(crate) fn within(input: &'a [u8], most_memory: usize) -> Self {
         Self {
             rest: input,
             length: input.len(),
+            memory_left: most_memory,
         }
     }
 
@@ -114,10 +123,12 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let bytes = self.take(length)?;
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(self.error("string that is not UTF-8")),
-        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(self.error("string that is not UTF-8"));
+        };
+        // Whoever reads a string keeps it.
+        self.claim(length + REFERENCE_COUNTS)?;
+        Ok(Some(text))
     }
 
     /// A string that must be there.
@@ -126,12 +137,28 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.error("null where a string must be"))
     }
 
-    /// The count of an array whose elements take at least `smallest` bytes; null counts as empty.
-    pub(crate) fn count(
+    /// The count of an array whose elements take at least `smallest` bytes, and a list with room for
+    /// them; null counts as empty.
+    pub(crate) fn list<T>(
         &mut self,
         flexible: bool,
         smallest: usize,
-    ) -> Result<usize, ProtocolError> {
+    ) -> Result<(usize, Vec<T>), ProtocolError> {
+        let count = self.count(flexible, smallest)?;
+        self.claim(count.saturating_mul(size_of::<T>()))?;
+        Ok((count, Vec::with_capacity(count)))
+    }
+
+    fn claim(&mut self, memory: usize) -> Result<(), ProtocolError> {
+        let Some(left) = self.memory_left.checked_sub(memory) else {
+            return Err(self.error("more elements than a response may have"));
+        };
+        self.memory_left = left;
+        Ok(())
+    }
+
+    /// The count of an array whose elements take at least `smallest` bytes; null counts as empty.
+    fn count(&mut self, flexible: bool, smallest: usize) -> Result<usize, ProtocolError> {
         let raw = if flexible {
             i64::from(self.unsigned_varint()?) - 1
         } else {
@@ -163,8 +190,9 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()? as usize;
-            let mut field = Reader::new(self.take(size)?);
+            let mut field = Reader::within(self.take(size)?, self.memory_left);
             visit(tag, &mut field)?;
+            self.memory_left = field.memory_left;
         }
         Ok(())
     }
@@ -175,9 +203,46 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// As much as the largest frame that is accepted: decoding doubles what a response takes at most. The
+/// smallest elements are five to twenty times as large in memory as in a frame.
+const MOST_MEMORY: usize = 100 * 1024 * 1024;
+
+/// What a shared string has besides its text, padding included.
+const REFERENCE_COUNTS: usize = 3 * size_of::<usize>();
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn list_that_would_take_more_memory_than_there_is_for_a_frame_is_refused() {
+        let frame = [[0, 0, 0, 2].as_slice(), &[0; 4]].concat();
+        let within = |most| {
+            Reader::within(&frame, most)
+                .list::<u64>(false, 2)
+                .map(|(count, list)| (count, list.capacity()))
+        };
+        assert_eq!(within(16), Ok((2, 2)));
+        assert_eq!(
+            within(15).expect_err("too many").what,
+            "more elements than a response may have"
+        );
+    }
+
+    #[test]
+    fn memory_of_strings_and_of_tagged_fields_counts_too() {
+        let mut text = Reader::within(&[2, b'a', 2, b'b'], 2 + 2 * REFERENCE_COUNTS - 1);
+        assert_eq!(text.string(true), Ok("a"));
+        assert!(text.string(true).is_err());
+        // Two fields with a list of one element each: the second one is one too many.
+        let fields = [2, 0, 2, 2, 0, 0, 2, 2, 0];
+        let read = |most| {
+            Reader::within(&fields, most)
+                .tagged_fields(true, |_, field| field.list::<u64>(true, 1).map(drop))
+        };
+        assert_eq!(read(16), Ok(()));
+        assert!(read(15).is_err());
+    }
 
     #[test]
     fn count_beyond_the_frame_is_refused_before_it_is_believed() {

@@ -252,4 +252,4 @@ fn small(number: u64) -> usize {
 /// What a call costs at least.
 const CALL_TAKES: Duration = Duration::from_micros(2);
 const LEAST_HUGE: u64 = 100_000;
-const MOST_HUGE: u64 = 1_200_000;
+const MOST_HUGE: u64 = 1_600_000;

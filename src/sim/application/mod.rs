@@ -58,7 +58,8 @@ impl Applications {
             callbacks_thread: scenario.threads.len(),
         };
         let topics = Topics::new(&scenario.cluster.topics);
-        let shared = Arc::new(Shared::new(&producer, (ledger, clock), topics, limits));
+        let shared = Arc::new(Shared::new((ledger, clock), topics, limits));
+        *lock(&shared.producer) = Some(producer.clone());
         let listener = Arc::new(Listener(Arc::clone(&shared)));
         let plans = scenario.threads.iter().cloned().enumerate();
         let threads = plans

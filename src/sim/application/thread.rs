@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::ledger::{Entry, RecordId};
+use super::super::ledger::{Entry, RecordId, SharedLedger};
 use super::super::payload::SimRecord;
 use super::super::scenario::ThreadPlan;
 use super::super::trace::{Happening, Trace};
@@ -92,10 +92,10 @@ impl Thread {
             index,
             made: 0,
             next_call: Duration::from_micros(plan.pause_us),
+            wait: Wait::new(plan.deaf),
             plan,
             pause: Duration::ZERO,
             doing: Doing::Nothing,
-            wait: Wait::default(),
             producer: Some(producer.clone()),
             listener: Arc::clone(listener),
             kept: VecDeque::new(),
@@ -442,7 +442,7 @@ impl Thread {
                 self.wait
                     .lost("everything has its outcome", now, &shared.ledger);
             }
-            flushed(&owed, now, shared);
+            flushed(&owed, now, &shared.ledger);
             let open = |(id, handle): &&(RecordId, SendHandle)| *id < before && !handle.is_done();
             if let Some((id, _)) = self.kept.iter().find(open) {
                 let text = format!("flush returned although the handle of record {id} is not done");
@@ -531,8 +531,8 @@ fn begin_flush(producer: &KafkaProducer, shared: &Shared) -> Doing {
 }
 
 /// Everything accepted before a flush has its outcome when it returns, and its callback has run.
-pub(super) fn flushed(owed: &[RecordId], now: Duration, shared: &Shared) {
-    let mut ledger = shared.ledger.lock();
+pub(super) fn flushed(owed: &[RecordId], now: Duration, ledger: &SharedLedger) {
+    let mut ledger = ledger.lock();
     let is_open = |id: &&RecordId| {
         let at = super::super::ledger::index(**id);
         ledger.entries[at].callbacks.is_empty()

@@ -44,6 +44,14 @@ pub(super) struct Wait {
 }
 
 impl Wait {
+    /// Of a thread that hears nothing, if so.
+    pub(super) fn new(silent: bool) -> Self {
+        Self {
+            silent,
+            ..Self::default()
+        }
+    }
+
     /// A call begins: it is polled at once. Its time is over after `timeout`.
     pub(super) fn begin(&mut self, name: &'static str, now: Duration, timeout: Option<Duration>) {
         *self = Self {
@@ -56,12 +64,6 @@ impl Wait {
             noted: None,
             silent: self.silent,
         };
-    }
-
-    /// From the next call on, wakers do nothing.
-    #[cfg(test)]
-    pub(super) fn be_silent(&mut self) {
-        self.silent = true;
     }
 
     pub(super) fn waker(&self) -> Waker {

@@ -25,9 +25,9 @@ pub(super) fn draw(seed: u64, is_wild: bool) -> ConfigPlan {
 
 /// As somebody may run it, with idempotence.
 fn usual(random: &mut Random) -> ConfigPlan {
-    let request_timeout_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000, 2_000]);
+    let request_timeout_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000, 2_000, 500]);
     let linger_ms = *random.pick(&[5, 5, 5, 0, 1, 10, 20, 50]);
-    let delivery = *random.pick(&[120_000, 120_000, 60_000, 30_000]);
+    let delivery = *random.pick(&[120_000, 120_000, 60_000, 30_000, 5_000, 1_000]);
     ConfigPlan {
         acks: -1,
         idempotence: true,
@@ -45,7 +45,7 @@ fn usual(random: &mut Random) -> ConfigPlan {
         setup_timeout_ms: *random.pick(&[(10_000, 30_000), (10_000, 30_000), (1_000, 3_000)]),
         max_idle_ms: *random.pick(&[Some(540_000), Some(540_000), Some(10_000), None]),
         metadata_max_age_ms: *random.pick(&[300_000, 300_000, 30_000, 5_000]),
-        metadata_max_idle_ms: *random.pick(&[300_000, 300_000, 30_000]),
+        metadata_max_idle_ms: *random.pick(&[300_000, 300_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
         first_sequence: 0,
@@ -94,7 +94,12 @@ fn wild(random: &mut Random) -> ConfigPlan {
         linger_ms,
         batch_size,
         buffer_memory: size(random, two_batches, 32 << 20),
-        max_request_size: *random.pick(&[1 << 20, 1 << 20, 1 << 16, 12_000, 2_000]),
+        max_request_size: match random.below(8) {
+            0..3 => 1 << 20,
+            // Of about one batch.
+            3..5 => batch_size.max(LEAST_MEMORY) + random.below(600),
+            _ => size(random, 2_000, 1 << 17),
+        },
         delivery_timeout_ms: random.log_between(linger_ms + request_timeout_ms, 120_000),
         request_timeout_ms,
         max_block_ms: random.log_between(20, 60_000),

@@ -12,7 +12,8 @@ pub(crate) use self::contradiction::Contradiction;
 
 use std::time::Duration;
 
-use super::faults::{self, FaultKind};
+use super::faults;
+use super::pending;
 use super::scenario::{Ending, Scenario};
 use super::streams::{Draw, stream};
 
@@ -58,7 +59,7 @@ impl Scenario {
                 config: &config,
                 threads: &threads,
                 safety,
-                kinds: FaultKind::ALL,
+                kinds: pending::kinds(mix),
             },
         );
         Self {

@@ -65,6 +65,7 @@ fn thread(
         largest_value: usize::try_from(random.log_between(largest.min(64), largest))
             .expect("small"),
         huge_records: small(huge),
+        deaf: false,
         habits,
     }
 }

@@ -31,7 +31,6 @@ pub(super) struct ToldPartition<'a> {
     pub(super) partition: i32,
     pub(super) error: i16,
     pub(super) base_offset: i64,
-    pub(super) append_time: i64,
     /// -1: nobody was named.
     pub(super) leader: i32,
 }
@@ -68,6 +67,11 @@ pub(super) fn read(api: Api, version: i16, frame: &[u8]) -> Option<Told<'_>> {
     Some(told)
 }
 
+/// Whether it can be read at all, so that no count in it is larger than what follows.
+pub(in crate::sim) fn is_sound(api: Api, version: i16, frame: &[u8]) -> bool {
+    read(api, version, frame).is_some()
+}
+
 struct Input<'a> {
     rest: &'a [u8],
     flexible: bool,
@@ -93,7 +97,7 @@ impl<'a> Input<'a> {
 
     fn produced(&mut self, version: i16, topic: Topic<'a>) -> Option<ToldPartition<'a>> {
         let (partition, error, base_offset) = (self.i32()?, self.i16()?, self.i64()?);
-        let append_time = self.i64()?;
+        self.i64()?; // append time
         if version >= 5 {
             self.i64()?;
         }
@@ -117,7 +121,6 @@ impl<'a> Input<'a> {
             partition,
             error,
             base_offset,
-            append_time,
             leader,
         })
     }
@@ -268,7 +271,7 @@ impl<'a> Input<'a> {
         self.tags(|_, _| Some(()))
     }
 
-    fn tags(&mut self, mut read: impl FnMut(u32, Input<'a>) -> Option<()>) -> Option<()> {
+    fn tags(&mut self, mut read: impl FnMut(u32, Self) -> Option<()>) -> Option<()> {
         if !self.flexible {
             return Some(());
         }

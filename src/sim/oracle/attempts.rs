@@ -177,7 +177,10 @@ impl Attempts {
         };
         let tp = (topic, seen.partition);
         let body = bytes.get(BATCH_HEAD..).unwrap_or_default();
-        let key = (tp, crc32c::crc32c(body), body.len());
+        // Attributes and times stay as they are, too; a record may be known by its time alone.
+        let head = bytes.get(ATTRIBUTES_TO_TIMES).unwrap_or_default();
+        let hash = crc32c::crc32c_append(crc32c::crc32c(head), body);
+        let key = (tp, hash, body.len());
         let batch = match self.by_bytes.get(&key) {
             Some(batch) => *batch,
             None => {
@@ -404,5 +407,6 @@ impl Attempts {
 }
 
 const BATCH_HEAD: usize = 61;
+const ATTRIBUTES_TO_TIMES: std::ops::Range<usize> = 21..43;
 /// Numbers above are not ours, whatever a corrupt record says.
 const MOST_RECORDS: usize = 10_000_000;

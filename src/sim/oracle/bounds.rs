@@ -183,7 +183,7 @@ fn judge_probes(
             continue;
         };
         findings.judged(&terms.lines, Property::P10);
-        let took = |entry: &&Entry| match entry.callbacks.first() {
+        let took = |entry: &&Entry| match entry.end() {
             Some((at, End::Acked { .. })) => Some(stalls.runnable(first.called_at, *at)),
             _ => None,
         };
@@ -195,21 +195,7 @@ fn judge_probes(
         {
             continue;
         }
-        // A delivery timeout that is shorter than the bound ends probes before it.
-        let too_short = terms.delivery_timeout < most
-            && probes.iter().all(|entry| {
-                matches!(
-                    entry.callbacks.first(),
-                    Some((
-                        _,
-                        End::Failed {
-                            kind: ErrorKind::Timeout,
-                            ..
-                        }
-                    ))
-                )
-            });
-        if too_short {
+        if is_excused(&probes, terms.delivery_timeout < most) {
             continue;
         }
         findings.broken(Property::P10, first.called_at, || {
@@ -224,6 +210,25 @@ fn judge_probes(
             )
         });
     }
+}
+
+/// Probes ended for a reason that says nothing of progress.
+fn is_excused(probes: &[&Entry], timeout_is_shorter: bool) -> bool {
+    let failed_with = |entry: &Entry, wanted: ErrorKind| matches!(entry.end(), Some((_, End::Failed { kind, .. })) if *kind == wanted);
+    // A delivery timeout that is shorter than the bound ends probes before it.
+    let too_short = timeout_is_shorter
+        && probes
+            .iter()
+            .all(|entry| failed_with(entry, ErrorKind::Timeout));
+    // A batch that is too large for the broker is not split yet, and takes its probe with it.
+    let too_large = probes
+        .iter()
+        .any(|entry| failed_with(entry, ErrorKind::RecordTooLarge));
+    // The application closed it, in a callback.
+    let closed = probes
+        .iter()
+        .all(|entry| entry.refused == Some(ErrorKind::Closed));
+    too_short || too_large || closed
 }
 
 const MOST_LATE: Duration = Duration::from_millis(100);

@@ -23,7 +23,7 @@ pub(super) fn judge(
     ledger: &Ledger,
     findings: &mut Findings,
 ) {
-    if terms.client_suffers || terms.writes_suffer || terms.acks == 0 {
+    if terms.client_suffers || terms.writes_suffer || terms.metadata_suffers || terms.acks == 0 {
         return;
     }
     let mut partitions: BTreeMap<Tp, Vec<&Attempt>> = BTreeMap::new();

@@ -14,7 +14,7 @@
 //! Requests are put in the order of their correlation ids, which is that of their making, wherever
 //! a slow socket let a later one of another connection overtake.
 
-mod answers;
+pub(super) mod answers;
 mod attempts;
 mod bounds;
 mod findings;
@@ -67,12 +67,14 @@ impl Oracle {
 
     /// A connect began.
     pub(crate) fn on_connect(&mut self, now: Duration, node: i32, id: WireId) {
+        self.polls.on_work();
         self.wire
             .on_connect((now, node, id), &self.terms, &mut self.findings);
     }
 
     /// The client handed a whole request (without its size) to the socket of a node.
     pub(crate) fn on_request(&mut self, now: Duration, node: i32, id: WireId, frame: &[u8]) {
+        self.polls.on_work();
         let Self {
             terms,
             findings,
@@ -88,14 +90,9 @@ impl Oracle {
 
     /// The client has read a whole answer (without its size).
     pub(crate) fn on_answer(&mut self, now: Duration, node: i32, id: WireId, frame: &[u8]) {
-        let Self {
-            terms,
-            findings,
-            wire,
-            attempts,
-            ..
-        } = self;
-        wire.on_answer((now, node, id), frame, (terms, attempts), findings);
+        let sides = (&self.terms, &mut self.attempts);
+        self.wire
+            .on_answer((now, node, id), frame, sides, &mut self.findings);
     }
 
     /// The connection is gone, closed by the client.
@@ -166,3 +163,6 @@ impl Oracle {
         self.findings.cells.clone()
     }
 }
+
+#[cfg(test)]
+mod oracle_tests;

@@ -16,6 +16,7 @@ pub(super) struct Polls {
     /// Without progress, one right after the other.
     row: u32,
     last: Duration,
+    has_worked: bool,
     stalled: Vec<(Duration, Duration)>,
     pub(super) is_spinning: bool,
 }
@@ -29,6 +30,11 @@ impl Polls {
         self.stalled.push((from, until));
     }
 
+    /// The Sender did something between two polls.
+    pub(super) fn on_work(&mut self) {
+        self.has_worked = true;
+    }
+
     /// `overdue`: when the request that waits the longest has to be given up.
     pub(super) fn on_poll(
         &mut self,
@@ -38,8 +44,10 @@ impl Polls {
         findings: &mut Findings,
     ) {
         let between = now.saturating_sub(std::mem::replace(&mut self.last, now));
-        if progress {
+        let worked = std::mem::take(&mut self.has_worked);
+        if progress || worked {
             self.row = 0;
+            self.check_sleep(now, (timeout, progress), overdue, findings);
             return;
         }
         if now.as_millis() != self.millisecond {
@@ -59,7 +67,21 @@ impl Polls {
                 format!("{SPINNING} polls, one right after the other, bring nothing")
             });
         }
+        self.check_sleep(now, (timeout, progress), overdue, findings);
+    }
+
+    fn check_sleep(
+        &self,
+        now: Duration,
+        (timeout, progress): (Duration, bool),
+        overdue: Option<Duration>,
+        findings: &mut Findings,
+    ) {
+        // A poll that nothing ended lasted as long as it was to.
         let began = now.saturating_sub(timeout);
+        if progress {
+            return;
+        }
         if let Some(at) = overdue.filter(|at| began < *at && *at + ROUNDING < now) {
             findings.broken(Property::P9, now, || {
                 format!("a poll of {timeout:?} slept past {at:?}, when a request was overdue")

@@ -103,6 +103,7 @@ impl Judge<'_> {
                         .partition
                         .is_none_or(|partition| partition == tp.1);
                 let stamped = (entry.accepted_at.is_some()
+                    && !entry.is_probe
                     && self.terms.append_time.get(tp.0) == Some(&false))
                 .then_some(entry.stamped_ms);
                 let same = payload::check(&entry.spec, stored, stamped);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::sim::faults::Group;
-use crate::sim::guarantees::{Line, Promise, Property, weakest};
+use crate::sim::guarantees::Line;
 use crate::sim::scenario::Scenario;
 
 /// A topic's index in the scenario, and a partition.
@@ -23,7 +23,6 @@ pub(super) struct Terms {
     pub(super) acks: i16,
     pub(super) idempotence: bool,
     pub(super) max_in_flight: usize,
-    pub(super) retries: u32,
     pub(super) first_sequence: i32,
     pub(super) max_request_size: usize,
     pub(super) buffer_memory: usize,
@@ -37,6 +36,8 @@ pub(super) struct Terms {
     pub(super) addresses_move: bool,
     /// Something keeps the application's or the Sender's own thread from its work.
     pub(super) client_suffers: bool,
+    /// Metadata may leave out what a partition needs.
+    pub(super) metadata_suffers: bool,
     /// A request that was made may take its time to reach the socket.
     pub(super) writes_suffer: bool,
 }
@@ -67,7 +68,6 @@ impl Terms {
             acks: config.acks,
             idempotence: config.idempotence,
             max_in_flight: usize::try_from(config.max_in_flight).unwrap_or(usize::MAX),
-            retries: config.retries,
             first_sequence: config.first_sequence,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,
@@ -83,6 +83,10 @@ impl Terms {
                     .iter()
                     .any(|fault| fault.kind.name() == "node-readdressed"),
             client_suffers: has(Group::Client),
+            metadata_suffers: scenario
+                .faults
+                .iter()
+                .any(|fault| POOR_METADATA.contains(&fault.kind.name())),
             writes_suffer: scenario
                 .faults
                 .iter()
@@ -111,10 +115,6 @@ impl Terms {
         }
         lines
     }
-
-    pub(super) fn promise(&self, property: Property) -> Promise {
-        weakest(&self.lines, property)
-    }
 }
 
 /// Faults that keep bytes from a socket.
@@ -123,4 +123,16 @@ const SLOW_WRITES: &[&str] = &[
     "short-writes",
     "full-send-buffer",
     "interrupted-calls",
+];
+/// Faults that keep the client from knowing who leads and where.
+const POOR_METADATA: &[&str] = &[
+    "any-code",
+    "hidden-broker",
+    "hidden-partition",
+    "hidden-topic",
+    "metadata-code",
+    "no-leader",
+    "stale-metadata",
+    "stale-restart",
+    "lying-metadata",
 ];

@@ -56,7 +56,6 @@ pub(super) struct Traffic {
 
 #[derive(Debug, Default)]
 struct Link {
-    node: i32,
     last_correlation_id: Option<i32>,
     in_flight: VecDeque<InFlight>,
     /// What the node said it speaks.
@@ -79,7 +78,7 @@ struct InFlight {
 impl WireWatch {
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
-        self.open_link(node, id);
+        self.open_link(id);
         let recent = self.connects.entry(node).or_default();
         recent.push_back(now);
         // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
@@ -95,11 +94,8 @@ impl WireWatch {
         }
     }
 
-    fn open_link(&mut self, node: i32, id: WireId) -> &mut Link {
-        self.links.entry(id).or_insert_with(|| Link {
-            node,
-            ..Link::default()
-        })
+    fn open_link(&mut self, id: WireId) -> &mut Link {
+        self.links.entry(id).or_default()
     }
 
     /// Returns the batches if it is a Produce request.
@@ -120,7 +116,7 @@ impl WireWatch {
                 return None;
             }
         };
-        let link = self.open_link(node, id);
+        let link = self.open_link(id);
         let expects_answer = !matches!(&seen.body, SeenBody::Produce(produce) if produce.acks == 0);
         link.check(place, &seen, terms, findings);
         link.last_correlation_id = Some(seen.correlation_id);
@@ -218,6 +214,7 @@ impl WireWatch {
         link.throttled += throttle;
         if asked.api == Api::ApiVersions && told.error == 0 {
             link.versions = Some(told.versions.clone());
+            self.is_ended_by_broker |= lacks_what_we_need(&told.versions);
         }
         let traffic = self.traffic.entry(id).or_default();
         traffic.ends(now, left);
@@ -383,6 +380,17 @@ impl Traffic {
     fn trouble(&mut self, now: Duration) {
         self.in_trouble_at.get_or_insert(now);
     }
+}
+
+/// No version in common, of an API that a producer cannot do without.
+fn lacks_what_we_need(versions: &[(i16, i16, i16)]) -> bool {
+    let needed = [ApiKey::Produce, ApiKey::InitProducerId];
+    !needed.into_iter().all(|key| {
+        let ours = supported_versions(key);
+        versions
+            .iter()
+            .any(|(api, min, max)| *api == key.code() && *min.max(&ours.min) <= *max.min(&ours.max))
+    })
 }
 
 /// The bootstrap's and metadata's name for the same node, one that moved there, and one more.

@@ -73,6 +73,9 @@ pub(crate) fn owning_waker<T: Send + 'static>(owned: T) -> Waker {
     Waker::from(Arc::new(Task(std::sync::Mutex::new(Some(owned)))))
 }
 
+/// What passes for a poller without a timer that nobody woke.
+const FOR_GOOD: Duration = Duration::from_secs(60 * 60);
+
 /// Sleeps and is woken as `Selector` is, with a [`Parker`] for the operating system.
 ///
 /// Neither checker has a clock, so time passes by rule: only when every thread of the application
@@ -133,9 +136,11 @@ impl Poller {
         let alone = self.is_alone();
         if timeout != Some(Duration::ZERO) && self.wakeup.begin_sleep() {
             self.sleeps += 1;
-            match timeout {
-                Some(timeout) if alone => self.clock.advance(timeout),
-                _ => self.os.park_until(&Time::default(), None),
+            if timeout.is_none() || !alone {
+                self.os.park_until(&Time::default(), None);
+            }
+            if self.is_alone() && self.wakeup.is_asleep() {
+                self.clock.advance(timeout.unwrap_or(FOR_GOOD));
             }
         }
         self.wakeup.end_sleep();
@@ -144,7 +149,9 @@ impl Poller {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::AcqRel);
-        self.os.wake_by_ref();
+        // Only the last one: no other may stand in for a wake-up that is missing.
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.os.wake_by_ref();
+        }
     }
 }

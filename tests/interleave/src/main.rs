@@ -34,6 +34,9 @@ mod error;
 #[path = "../../../src/network/mod.rs"]
 mod network;
 #[cfg(interleave)]
+#[path = "../../../src/planted.rs"]
+mod planted;
+#[cfg(interleave)]
 #[path = "../../../src/producer/mod.rs"]
 mod producer;
 #[cfg(interleave)]

@@ -279,3 +279,18 @@ fn appends_wake_a_sender_that_always_sleeps_at_most_once_a_sealed_batch() {
     assert!(sealed >= 10, "{sealed}");
     assert!((1..=sealed).contains(&writes), "{writes} for {sealed}");
 }
+
+/// Its own linger would be looked after in time, but while somebody flushes linger does not count.
+#[test]
+fn batch_opened_while_a_flush_waits_wakes_a_sender_that_would_look_in_time() {
+    let mut bench = Bench::new(config(), vec![led_by(1, 0), led_by(1, 0)]);
+    bench.send(0, b"first");
+    bench.ready();
+    let _flush = bench.accumulator.begin_flush();
+    assert_eq!(bench.ready_nodes(), [1]);
+    drop(bench.drain(1, 1 << 20));
+    bench.wakeup.end_sleep();
+    assert!(bench.wakeup.begin_sleep(), "nothing is left to do");
+    bench.send(1, b"second");
+    assert!(!bench.wakeup.is_asleep(), "the flush would wait for linger");
+}

@@ -40,7 +40,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "pressure",
         property: "whoever waits for memory makes the Sender send what lingers, and gets on",
         run: lingering::wait_for_memory_sends_what_lingers,
-        preemptions: Some(2),
+        preemptions: Some(1),
         percent: 30,
     },
     Model {
