@@ -10,6 +10,7 @@
 //!            faults begin and end, bytes arrive, brokers answer, applications call
 //! ```
 
+mod answers;
 mod application;
 mod attempt;
 mod campaign;
