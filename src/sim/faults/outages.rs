@@ -10,7 +10,7 @@ use kafka_test_support::Change;
 use super::kinds::FaultKind;
 use super::strikes::{Repair, Striker};
 use crate::random::Random;
-use crate::sim::run::{PORT, host_of};
+use crate::sim::setup::{PORT, host_of};
 use crate::sim::streams::Draw;
 use crate::sim::world::World;
 
