@@ -107,8 +107,8 @@ impl<'s> Simulation<'s> {
         let surroundings = SimulatedSurroundings {
             time,
             random: stream(scenario.seed, "producer"),
-            wire: world.clone(),
-            lookups: world.clone(),
+            wire: Arc::<Mutex<World>>::clone(&world),
+            lookups: Arc::<Mutex<World>>::clone(&world),
         };
         let config = producer_config(&scenario.config);
         for contradiction in &scenario.config.contradictions {
