@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::coverage::Coverage;
 use super::ledger::Violation;
-use super::run::{Report, panics, run};
+use super::panics;
+use super::run::{Report, run};
 use super::scenario::Scenario;
 use super::trace::take_words;
 

@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn seed_run_twice_and_on_two_threads_at_once_has_one_hash() {
-        let alone: Vec<u64> = (0..4).map(|seed| hash(seed)).collect();
+        let alone: Vec<u64> = (0..4).map(hash).collect();
         thread::scope(|scope| {
             let at_once: Vec<_> = (0..2)
                 .map(|_| scope.spawn(|| (0..4).map(hash).collect::<Vec<_>>()))

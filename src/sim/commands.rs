@@ -67,7 +67,7 @@ fn without_command() {
         longest_seed: Duration::from_secs(300),
     };
     let tally = campaign(&order, |_| {}).unwrap_or_else(|seed| panic!("SIM_SEED={seed} hangs"));
-    for (seed, violations) in &tally.failures {
+    if let Some((seed, violations)) = tally.failures.first_key_value() {
         panic!("SIM_SEED={seed}: {violations:#?}");
     }
 }

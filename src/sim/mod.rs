@@ -10,6 +10,7 @@
 //!            faults begin and end, bytes arrive, brokers answer, applications call
 //! ```
 
+mod answers;
 mod application;
 mod attempt;
 mod campaign;
@@ -23,6 +24,7 @@ mod ledger;
 mod names;
 mod network;
 mod oracle;
+mod panics;
 mod payload;
 mod pending;
 mod plain;
@@ -33,6 +35,7 @@ mod regressions;
 mod report;
 mod run;
 mod scenario;
+mod setup;
 mod shrink;
 mod streams;
 mod text;

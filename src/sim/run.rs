@@ -7,27 +7,24 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use kafka_test_support::{Cluster, ClusterConfig, FirstSequence, TopicConfig, VersionProfile};
 
 use super::application::Applications;
 use super::coverage::Coverage;
 use super::faults::{FaultKind, Faults};
 use super::guarantees::Cell;
 use super::ledger::{BlockingCall, SharedLedger, Violation};
-use super::names::Names;
-use super::network::Network;
 use super::oracle::Oracle;
+use super::panics;
 use super::probes::Probes;
-use super::scenario::{ClusterPlan, ConfigPlan, Ending, Scenario};
+use super::scenario::{Ending, Scenario};
+use super::setup::{addresses, cluster, producer_config};
 use super::streams::stream;
 use super::trace::{Trace, take_words};
 use super::world::World;
-use crate::producer::{Acks, KafkaProducer, ProducerConfig, SenderThread, SimulatedSurroundings};
+use crate::producer::{KafkaProducer, SenderThread, SimulatedSurroundings};
 use crate::time::Time;
 
 /// What came of a run.
@@ -110,8 +107,8 @@ impl<'s> Simulation<'s> {
         let surroundings = SimulatedSurroundings {
             time,
             random: stream(scenario.seed, "producer"),
-            wire: world.clone(),
-            lookups: world.clone(),
+            wire: Arc::<Mutex<World>>::clone(&world),
+            lookups: Arc::<Mutex<World>>::clone(&world),
         };
         let config = producer_config(&scenario.config);
         for contradiction in &scenario.config.contradictions {
@@ -353,293 +350,15 @@ impl<'s> Simulation<'s> {
     }
 }
 
-/// Panics of simulated code are told by the violation that they are, not on standard error.
-pub(super) mod panics {
-    use std::cell::{Cell, RefCell};
-    use std::sync::Once;
-
-    thread_local! {
-        static IS_SIMULATING: Cell<bool> = const { Cell::new(false) };
-        static LAST: RefCell<String> = const { RefCell::new(String::new()) };
-    }
-
-    /// While it lives, this thread simulates.
-    pub(super) struct Quiet(());
-
-    impl Quiet {
-        pub(super) fn begin() -> Self {
-            static HOOK: Once = Once::new();
-            HOOK.call_once(|| {
-                let usual = std::panic::take_hook();
-                std::panic::set_hook(Box::new(move |panic| {
-                    if IS_SIMULATING.get() {
-                        LAST.set(panic.to_string());
-                    } else {
-                        usual(panic);
-                    }
-                }));
-            });
-            IS_SIMULATING.set(true);
-            Self(())
-        }
-    }
-
-    impl Drop for Quiet {
-        fn drop(&mut self) {
-            IS_SIMULATING.set(false);
-        }
-    }
-
-    /// What the last one said.
-    pub(in crate::sim) fn last() -> String {
-        LAST.take().replace('\n', " ")
-    }
-}
-
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn cluster(plan: &ClusterPlan) -> Cluster {
-    let mut config = ClusterConfig::brokers(plan.brokers)
-        .seed(plan.seed)
-        .auto_create_topics(false);
-    config.versions = VERSIONS[plan.versions % VERSIONS.len()];
-    config.producer_window = plan.producer_window;
-    config.first_producer_epoch = plan.first_epoch;
-    if let Some(after) = plan.forgets_after_ms {
-        config.producer_id_expiration_ms = i64::try_from(after).expect("short");
-    }
-    if plan.refuses_unknown_first_sequence {
-        config.first_sequence = Some(FirstSequence::ZeroInNewLog);
-    }
-    for topic in &plan.topics {
-        let mut topic_config = TopicConfig::new(&topic.name, topic.partitions)
-            .max_message_bytes(topic.max_message_bytes)
-            .min_insync_replicas(topic.min_insync_replicas);
-        topic_config.log_append_time = topic.log_append_time;
-        config = config.topic_with(topic_config);
-    }
-    let mut cluster = Cluster::new(config);
-    for node in cluster.nodes() {
-        cluster.set_endpoint(node, &host_of(node), PORT);
-    }
-    cluster
-}
-
-pub(super) fn host_of(node: i32) -> String {
-    format!("broker-{node}.sim")
-}
-
-fn address_of(node: i32) -> IpAddr {
-    let last = u8::try_from(node).expect("few nodes");
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
-}
-
-fn addresses(plan: &ClusterPlan) -> (Network, Names) {
-    let (mut network, mut names) = (Network::default(), Names::default());
-    for node in 1..=plan.brokers {
-        let address = address_of(node);
-        names.hosts.insert(host_of(node), vec![address]);
-        network
-            .listeners
-            .insert(SocketAddr::new(address, PORT), node);
-    }
-    (network, names)
-}
-
-fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
-    let ms = Duration::from_millis;
-    let servers: Vec<String> = (1..=plan.bootstrap_servers)
-        .map(|node| {
-            let node = i32::try_from(node).expect("few");
-            if plan.bootstrap_by_name {
-                format!("{}:{PORT}", host_of(node))
-            } else {
-                format!("{}:{PORT}", address_of(node))
-            }
-        })
-        .collect();
-    let acks = match plan.acks {
-        0 => Acks::None,
-        1 => Acks::Leader,
-        _ => Acks::All,
-    };
-    let config = ProducerConfig::new(servers.join(","))
-        .client_id("sim")
-        .acks(acks)
-        .enable_idempotence(plan.idempotence)
-        .max_in_flight_requests_per_connection(plan.max_in_flight)
-        .linger(ms(plan.linger_ms))
-        .batch_size(plan.batch_size)
-        .buffer_memory(plan.buffer_memory)
-        .max_request_size(plan.max_request_size)
-        .delivery_timeout(ms(plan.delivery_timeout_ms))
-        .request_timeout(ms(plan.request_timeout_ms))
-        .max_block(ms(plan.max_block_ms))
-        .retries(plan.retries)
-        .retry_backoff(ms(plan.retry_backoff_ms.0), ms(plan.retry_backoff_ms.1))
-        .reconnect_backoff(
-            ms(plan.reconnect_backoff_ms.0),
-            ms(plan.reconnect_backoff_ms.1),
-        )
-        .socket_connection_setup_timeout(ms(plan.setup_timeout_ms.0), ms(plan.setup_timeout_ms.1))
-        .connections_max_idle(plan.max_idle_ms.map(ms))
-        .metadata_max_age(ms(plan.metadata_max_age_ms))
-        .metadata_max_idle(ms(plan.metadata_max_idle_ms))
-        .partitioner_ignore_keys(plan.ignore_keys);
-    match plan.rebootstrap_trigger_ms {
-        Some(trigger) => config
-            .metadata_rebootstrap(true)
-            .metadata_rebootstrap_trigger(ms(trigger)),
-        None => config.metadata_rebootstrap(false),
-    }
-}
-
-pub(super) const PORT: u16 = 9092;
-/// Whose brokers there are, the newest first.
-const VERSIONS: [VersionProfile; 4] = [
-    VersionProfile::KAFKA_43,
-    VersionProfile::KAFKA_39,
-    VersionProfile::KAFKA_28,
-    VersionProfile::KAFKA_21,
-];
 /// Above what any bound of the oracle allows.
 const SLACK: Duration = Duration::from_secs(1);
 /// A run that needs more is one that spins.
 const MOST_TURNS: u64 = 5_000_000;
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::scenario::{Habits, ThreadPlan, TopicPlan};
-    use super::*;
-
-    pub(in crate::sim) fn simple(seed: u64) -> Scenario {
-        Scenario {
-            seed,
-            config: ConfigPlan {
-                acks: -1,
-                idempotence: true,
-                max_in_flight: 5,
-                linger_ms: 5,
-                batch_size: 16384,
-                buffer_memory: 1 << 20,
-                max_request_size: 1 << 20,
-                delivery_timeout_ms: 120_000,
-                request_timeout_ms: 30_000,
-                max_block_ms: 60_000,
-                retries: i32::MAX as u32,
-                retry_backoff_ms: (100, 1000),
-                reconnect_backoff_ms: (50, 1000),
-                setup_timeout_ms: (10_000, 30_000),
-                max_idle_ms: Some(540_000),
-                metadata_max_age_ms: 300_000,
-                metadata_max_idle_ms: 300_000,
-                rebootstrap_trigger_ms: None,
-                ignore_keys: false,
-                first_sequence: 0,
-                contradictions: Vec::new(),
-                bootstrap_servers: 1,
-                bootstrap_by_name: true,
-            },
-            cluster: ClusterPlan {
-                seed,
-                brokers: 3,
-                topics: vec![TopicPlan {
-                    name: "t".to_owned(),
-                    partitions: 3,
-                    log_append_time: false,
-                    min_insync_replicas: 1,
-                    max_message_bytes: 1 << 20,
-                }],
-                versions: 0,
-                producer_window: 5,
-                forgets_after_ms: None,
-                refuses_unknown_first_sequence: false,
-                first_epoch: 0,
-            },
-            threads: (0..2)
-                .map(|seed| ThreadPlan {
-                    seed,
-                    calls: 1000,
-                    pause_us: 300,
-                    burst: 1,
-                    largest_value: 100,
-                    huge_records: 0,
-                    deaf: false,
-                    habits: Habits {
-                        callback: 1000,
-                        ..Habits::default()
-                    },
-                })
-                .collect(),
-            faults: Vec::new(),
-            safety: Duration::from_secs(60),
-            ending: Ending::Close,
-        }
-    }
-
-    #[test]
-    fn run_without_faults_acknowledges_everything_and_is_the_same_twice() {
-        let report = run(&simple(1), true);
-        assert_eq!(report.violations, []);
-        assert_eq!(report.records, 2003, "three of them are probes");
-        assert!(
-            report.trace.contains("record 1999: Acked"),
-            "{}",
-            &report.trace[report.trace.len() - 2000..]
-        );
-        assert_eq!(report.hash, run(&simple(1), false).hash);
-    }
-
-    /// For looking at many: `SEEDS=from..to`.
-    #[test]
-    #[ignore = "a tool"]
-    fn explore() {
-        let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..20".to_owned());
-        let (from, to) = range.split_once("..").expect("a range");
-        let words = std::env::var("WORDS").is_ok();
-        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
-        for seed in from..to {
-            let mut scenario = Scenario::draw(seed, crate::sim::draw::Mix::Default);
-            if std::env::var("CALM").is_ok() {
-                scenario.faults.clear();
-            }
-            let clock = Time::default();
-            let began = clock.now();
-            let report = run(&scenario, words);
-            let shown: Vec<_> = report.violations.iter().take(4).collect();
-            let took = clock.now() - began;
-            println!(
-                "{seed}: records={} polls={} simulated={:?} took={took:?} violations={} {shown:#?}",
-                report.records,
-                report.polls,
-                report.simulated,
-                report.violations.len()
-            );
-            if words {
-                println!("{scenario:#?}\n{}", report.trace);
-            }
-        }
-    }
-
-    #[test]
-    fn run_of_many_seeds_keeps_every_promise() {
-        use super::super::draw::Mix;
-        let from: u64 = std::env::var("SIM_FROM").map_or(0, |from| from.parse().unwrap());
-        let seeds: u64 = std::env::var("SIM_SEEDS").map_or(10, |seeds| seeds.parse().unwrap());
-        for seed in from..from + seeds {
-            let scenario = Scenario::draw(seed, Mix::Default);
-            let started = Time::default().now();
-            let report = run(&scenario, false);
-            let took = Time::default().now() - started;
-            println!(
-                "{seed}: {took:?} simulated {:?} records {} polls {} {:?}",
-                report.simulated,
-                report.records,
-                report.polls,
-                report.violations.iter().take(3).collect::<Vec<_>>()
-            );
-        }
-    }
-}
+#[path = "run_tests.rs"]
+pub(super) mod tests;

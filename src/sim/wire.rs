@@ -154,12 +154,11 @@ impl Wire for World {
         link.is_open = false;
         link.registered = None;
         link.inbox.clear();
-        if link.connection.is_some() || self.network.paused.contains(&link.node) {
-            if !link.lost_to_broker {
-                let after = self.faults.network.end_delay(now, (id, link.node));
-                let at = link.last_to_broker.max(now + after);
-                self.network.schedule(at, Arrival::EndToBroker(id));
-            }
+        let is_heard = link.connection.is_some() || self.network.paused.contains(&link.node);
+        if is_heard && !link.lost_to_broker {
+            let after = self.faults.network.end_delay(now, (id, link.node));
+            let at = link.last_to_broker.max(now + after);
+            self.network.schedule(at, Arrival::EndToBroker(id));
         }
         self.network.forget_dead(id);
     }

@@ -24,7 +24,7 @@ mod tests;
 pub(crate) use self::client::{CallbackMood, ClientFaults};
 pub(crate) use self::draw::{Parts, draw};
 pub(crate) use self::kinds::{FaultKind, Group};
-pub(crate) use self::network::{Break, ConnectFate, Direction, NetworkFaults, Room, Transit};
+pub(crate) use self::network::{Break, ConnectFate, Direction, NetworkFaults};
 pub(crate) use self::plan::{Counts, DrawTime, FaultPlan};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +51,6 @@ pub(crate) struct Faults {
     down: BTreeSet<i32>,
     /// The scenario's topics; what is deleted is not forgotten.
     topics: Vec<String>,
-    acks: i16,
     stalled_until: Duration,
     new_addresses: u8,
     wall_clock_is_off_by: i64,
@@ -75,7 +74,6 @@ impl Faults {
                 .iter()
                 .map(|topic| topic.name.clone())
                 .collect(),
-            acks: scenario.config.acks,
             stalled_until: Duration::ZERO,
             new_addresses: 0,
             wall_clock_is_off_by: 0,

@@ -103,12 +103,6 @@ pub(crate) trait DrawTime: Draw {
         let whole = u64::try_from(whole).expect("64 bits");
         usize::try_from(self.log_between(0, whole)).expect("not more")
     }
-
-    /// How long until the next time, if there are about so many in a minute.
-    fn wait(&mut self, per_minute: u64) -> Duration {
-        let mean = 60_000_000 / per_minute.max(1);
-        Duration::from_micros(self.between(mean / 20, mean * 2))
-    }
 }
 
 impl DrawTime for Random {}

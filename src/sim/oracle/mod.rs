@@ -14,12 +14,13 @@
 //! Requests are put in the order of their correlation ids, which is that of their making, wherever
 //! a slow socket let a later one of another connection overtake.
 
-pub(super) mod answers;
+mod answers;
 mod attempts;
 mod bounds;
 mod findings;
 mod isolation;
 mod logs;
+mod losses;
 mod polls;
 mod records;
 mod sequences;
@@ -160,6 +161,7 @@ impl Oracle {
         sequences::judge((terms, attempts), wire, ledger, findings);
         records::judge((terms, attempts), logs, ledger, findings);
         bounds::judge((terms, wire, &stalls), ledger, remains, findings);
+        losses::judge(terms, logs, remains, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
     }
