@@ -110,7 +110,7 @@ impl Oracle {
 
     /// A batch ended, whether anything was heard from a broker or not.
     pub(crate) fn on_outcome(&mut self) {
-        self.polls.on_work();
+        self.polls.on_outcome();
     }
 
     /// The client wrote a part of a request; the socket is full.
