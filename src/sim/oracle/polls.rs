@@ -37,9 +37,9 @@ impl Polls {
         self.has_worked = true;
     }
 
-    /// A batch ended in the turn of the last poll. What no network is needed for is done after one
-    /// that does not wait: that was no idle one, and the next one follows it at once.
-    pub(super) fn on_outcome(&mut self) {
+    /// A batch ended in the turn of the last poll, or bytes were read. What no network is needed for is
+    /// done after one that does not wait: that was no idle one, and the next one follows it at once.
+    pub(super) fn on_progress(&mut self) {
         self.in_doubt = None;
         self.has_worked = true;
     }

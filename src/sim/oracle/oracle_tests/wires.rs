@@ -175,6 +175,18 @@ fn polls_between_which_batches_end_without_an_answer_are_no_spinning() {
 }
 
 #[test]
+fn polls_after_which_the_client_goes_on_reading_are_no_spinning() {
+    let mut history = History::idempotent();
+    for _ in 0..5_000 {
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_read();
+    }
+    assert!(!history.oracle.wants_to_stop());
+    history.passes_as_right();
+}
+
+#[test]
 fn poll_that_sleeps_past_an_overdue_request_breaks_p9() {
     let mut history = History::idempotent();
     history.ask(1, 3, 1, &0_i32.to_be_bytes());
