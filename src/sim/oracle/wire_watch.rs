@@ -79,6 +79,9 @@ impl WireWatch {
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
         self.open_link(id);
+        if node == NOBODY {
+            return; // Addresses of several nodes where nobody listens any more.
+        }
         let recent = self.connects.entry(node).or_default();
         recent.push_back(now);
         // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
@@ -394,4 +397,6 @@ fn lacks_what_we_need(versions: &[(i16, i16, i16)]) -> bool {
 }
 
 /// The bootstrap's and metadata's name for the same node, one that moved there, and one more.
+/// Where nobody listens.
+const NOBODY: i32 = 0;
 const MOST_CONNECTS: usize = 4;
