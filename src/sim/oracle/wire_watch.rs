@@ -264,7 +264,7 @@ impl WireWatch {
         }
         if let Some((producer_id, epoch)) = told.identity {
             self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
-            if told.error == 0 {
+            if told.error == 0 && producer_id >= 0 && epoch >= 0 {
                 self.identified_at.get_or_insert(now);
                 self.identities.insert(producer_id, epoch);
             }

@@ -89,6 +89,37 @@ fn producer_id_that_is_not_given_is_asked_for_again_after_a_backoff() {
 }
 
 #[test]
+fn producer_id_or_epoch_below_zero_is_none_and_is_asked_for_again_after_a_backoff() {
+    let mut bench = Bench::new(config(), &[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    for (producer_id, epoch) in [(-1, -1), (-1, 0), (7, -1)] {
+        let request = bench.take();
+        bench
+            .client
+            .answer(request, identity(producer_id, epoch, 0));
+        bench.turn();
+        bench.turn();
+        assert!(
+            bench.client.take().is_none(),
+            "brokers would not recognise what is sent twice as {producer_id}/{epoch}"
+        );
+        assert!(bench.client.last_timeout() >= Duration::from_millis(79));
+        bench.next_attempt();
+    }
+    let request = bench.take();
+    bench.client.answer(request, identity(7, 0, 0));
+    bench.turn();
+    bench.turn();
+    let request = bench.take();
+    let batch = on_wire(&request)[0];
+    assert_eq!((batch.producer_id, batch.epoch), (7, 0));
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&handle), Some(0));
+}
+
+#[test]
 fn producer_id_that_is_not_authorized_fails_what_waits_and_is_asked_for_again() {
     let mut bench = Bench::new(config(), &[1]);
     let handle = bench.send(0);

@@ -2,7 +2,7 @@
 
 use super::history::History;
 use crate::error::{ErrorKind, Persistence};
-use crate::sim::ledger::BlockingCall;
+use crate::sim::ledger::{BlockingCall, Violation};
 
 #[test]
 fn right_history_with_a_retry_and_a_new_epoch_passes() {
@@ -395,6 +395,18 @@ fn producer_id_of_nobody_breaks_p7() {
     let first = history.send_new(1, -3, 0);
     history.succeeds(&first);
     history.breaks("P7", "nobody gave out");
+}
+
+#[test]
+fn producer_id_that_is_none_breaks_p7_though_somebody_gave_it_out() {
+    let mut history = History::idempotent();
+    history.given(-1, -1);
+    let id = history.record(0);
+    let sent = history.send_bare(1, &[id], -1);
+    history.succeeds(&sent);
+    let found = history.judged();
+    let hit = |one: &Violation| one.property == "P7" && one.text.contains("nobody gave out");
+    assert!(found.iter().any(hit), "{found:#?}");
 }
 
 #[test]
