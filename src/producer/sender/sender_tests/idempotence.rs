@@ -120,6 +120,45 @@ fn producer_id_or_epoch_below_zero_is_none_and_is_asked_for_again_after_a_backof
 }
 
 #[test]
+fn topic_id_that_was_unknown_proves_nothing_under_the_same_id() {
+    let mut bench = Bench::idempotent(&[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    let before = stamp(&request);
+    bench.refuse(request, 100);
+    bench.turn();
+    bench.next_attempt();
+    let request = bench.take();
+    assert_eq!(stamp(&request), before);
+    bench.refuse(request, 45);
+    bench.turn();
+    bench.next_attempt();
+    assert!(bench.client.take().is_none(), "not under a new epoch");
+    assert_eq!(
+        failed(&handle),
+        (ErrorKind::OutOfOrderSequence, Persistence::Unknown)
+    );
+}
+
+#[test]
+fn topic_id_that_was_unknown_lets_the_batch_go_to_the_topics_successor() {
+    let mut bench = Bench::idempotent(&[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 100);
+    bench.turn();
+    bench.learn(Uuid([9; 16]), &[1], 1);
+    bench.next_attempt();
+    let request = bench.take();
+    assert_eq!(stamp(&request), (1, 0));
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&handle), Some(0));
+}
+
+#[test]
 fn producer_id_that_is_not_authorized_fails_what_waits_and_is_asked_for_again() {
     let mut bench = Bench::new(config(), &[1]);
     let handle = bench.send(0);
