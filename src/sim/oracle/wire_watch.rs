@@ -64,6 +64,8 @@ struct Link {
     throttled: Duration,
     /// The client read what cannot be an answer to its oldest request.
     is_spoilt: bool,
+    /// Or what nobody can read: what comes behind either, it does not hear.
+    is_deaf: bool,
     is_closed: bool,
 }
 
@@ -192,7 +194,8 @@ impl WireWatch {
         (terms, attempts): (&Terms, &mut Attempts),
         findings: &mut Findings,
     ) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let link = self.links.get_mut(&id).filter(|link| !link.is_deaf);
+        let Some(link) = link else {
             return;
         };
         let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
@@ -200,12 +203,14 @@ impl WireWatch {
         let Some(asked) = oldest.filter(|asked| Some(asked.correlation_id) == correlation_id)
         else {
             link.is_spoilt = true;
+            link.is_deaf = true;
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };
         link.in_flight.pop_front();
         let left = link.in_flight.len();
         let Some(told) = answers::read(asked.api, asked.version, frame) else {
+            link.is_deaf = true;
             attempts.on_lost(now, asked.correlation_id);
             self.traffic.entry(id).or_default().trouble(now);
             return;
