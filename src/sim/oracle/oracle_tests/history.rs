@@ -110,6 +110,12 @@ impl History {
         self.give_identity(1, (producer_id, epoch));
     }
 
+    /// A partition forgets its producers.
+    pub(super) fn forgets(&mut self, partition: i32) {
+        let log = self.logs.0.get_mut(&(0, partition)).unwrap();
+        log.has_forgotten = true;
+    }
+
     /// A request of any API.
     pub(super) fn ask(&mut self, link: u64, api: i16, version: i16, body: &[u8]) -> i32 {
         let id = self.next_id;

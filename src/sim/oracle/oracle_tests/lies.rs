@@ -410,6 +410,56 @@ fn producer_id_that_is_none_breaks_p7_though_somebody_gave_it_out() {
 }
 
 #[test]
+fn repetition_is_allowed_only_in_a_partition_that_has_forgotten_its_producers() {
+    for (forgotten, is_allowed) in [(None, false), (Some(1), false), (Some(0), true)] {
+        let mut history = History::idempotent();
+        let sent = history.send_new(1, 0, 0);
+        history.append(&sent);
+        history.closes(1);
+        history.set_up(2);
+        if let Some(partition) = forgotten {
+            history.forgets(partition);
+        }
+        let again = history.resend(&sent, 2);
+        history.succeeds(&again);
+        let found = history.judged();
+        assert_eq!(found.is_empty(), is_allowed, "{forgotten:?} {found:#?}");
+        let twice = |one: &Violation| one.property == "P1" && one.text.contains("more than once");
+        assert_eq!(found.iter().any(twice), !is_allowed);
+    }
+}
+
+#[test]
+fn record_whose_outcome_nobody_asked_for_is_judged_by_its_partition_too() {
+    for is_allowed in [false, true] {
+        let mut history = History::idempotent();
+        let sent = history.send_new(1, 0, 0);
+        history.ledger.entry(sent.ids()[0]).wants_callback = false;
+        history.append(&sent);
+        history.closes(1);
+        history.set_up(2);
+        history.forgets(if is_allowed { 0 } else { 1 });
+        let again = history.resend(&sent, 2);
+        let offset = history.append(&again);
+        history.told(&again, (0, offset));
+        let found = history.judged();
+        assert_eq!(found.is_empty(), is_allowed, "{found:#?}");
+    }
+}
+
+#[test]
+fn repetition_of_what_was_answered_breaks_p1_though_the_producer_was_forgotten() {
+    let mut history = History::idempotent();
+    let sent = history.send_new(1, 0, 0);
+    history.succeeds(&sent);
+    history.forgets(0);
+    history.append(&sent);
+    let found = history.judged();
+    let twice = |one: &Violation| one.property == "P1" && one.text.contains("more than once");
+    assert!(found.iter().any(twice), "{found:#?}");
+}
+
+#[test]
 fn second_batch_before_the_first_acknowledgement_breaks_p7() {
     let mut history = History::idempotent();
     let first = history.send_new(1, 0, 0);
