@@ -177,8 +177,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let text = attempt_text(&batch, now);
                 log::warn!("{}, trying again", code.to_error(&text));
                 batch.attempt_failed(code.to_error("the last answer"));
-                // A leader that does not know the id may have appended under it only if that topic is
-                // gone: nothing is left there that going to the new one could duplicate.
+                if code == ErrorCode::UNKNOWN_TOPIC_ID {
+                    self.sequences.on_topic_id_unknown(sent.batch);
+                }
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
                 self.put_back(batch, sent, answered, now);
             }

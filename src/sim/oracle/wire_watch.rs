@@ -67,6 +67,8 @@ struct Link {
     spoilt: Option<Spoilt>,
     /// A part of the next request is written.
     has_begun_one: bool,
+    /// Or what nobody can read: what comes behind either, it does not hear.
+    is_deaf: bool,
     is_closed: bool,
 }
 
@@ -218,7 +220,8 @@ impl WireWatch {
         (terms, attempts): (&Terms, &mut Attempts),
         findings: &mut Findings,
     ) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let link = self.links.get_mut(&id).filter(|link| !link.is_deaf);
+        let Some(link) = link else {
             return;
         };
         let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
@@ -229,12 +232,14 @@ impl WireWatch {
                 poll: self.polls,
                 had_begun_one: link.has_begun_one,
             });
+            link.is_deaf = true;
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };
         link.in_flight.pop_front();
         let left = link.in_flight.len();
         let Some(told) = answers::read(asked.api, asked.version, frame) else {
+            link.is_deaf = true;
             attempts.on_lost(now, asked.correlation_id);
             self.traffic.entry(id).or_default().trouble(now);
             return;
@@ -293,7 +298,7 @@ impl WireWatch {
         }
         if let Some((producer_id, epoch)) = told.identity {
             self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
-            if told.error == 0 {
+            if told.error == 0 && producer_id >= 0 && epoch >= 0 {
                 self.identified_at.get_or_insert(now);
                 self.identities.insert(producer_id, epoch);
             }
