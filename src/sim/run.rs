@@ -279,6 +279,7 @@ impl<'s> Simulation<'s> {
             began,
             timeout,
             ended: None,
+            is_abandoned: false,
         });
         ledger.blocking_calls.len() - 1
     }
