@@ -130,6 +130,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.send_producer_data(&cluster, now, &mut wait);
             wait.at(self.in_flight.next_deadline());
         }
+        if self.has_closed_gracefully() {
+            // What this turn ended was the last: no event would end the wait.
+            wait.at(Some(now));
+        }
         self.poll(wait.timeout(), now);
     }
 

@@ -37,8 +37,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// Whether nothing is left to do; with force, what is left ends now.
     pub(in crate::producer) fn is_done(&mut self) -> bool {
         match self.shared.stage() {
-            Stage::Running => false,
-            Stage::Closing => self.in_flight.is_empty() && self.drainer.is_drained_for_good(),
+            Stage::Running | Stage::Closing => self.has_closed_gracefully(),
             Stage::Forced => {
                 let text = "the producer was closed by force before the record was acknowledged \
                             (the timeout of close)";
@@ -49,6 +48,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 !(planted(Plant::R54) && self.identity_request.is_in_flight())
             }
         }
+    }
+
+    /// Whether it is closing, and everything accepted has its outcome.
+    pub(super) fn has_closed_gracefully(&self) -> bool {
+        self.shared.stage() == Stage::Closing
+            && self.in_flight.is_empty()
+            && self.drainer.is_drained_for_good()
     }
 
     /// Ends everything, queued and on its way, in the order of sending. What a callback sends
