@@ -8,6 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use super::ending_order::Ended;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::{Error, ErrorKind};
@@ -95,11 +96,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         let mut batches = Vec::new();
         let _ = catch_unwind(AssertUnwindSafe(|| self.in_flight.take_all(&mut batches)));
         let _ = catch_unwind(AssertUnwindSafe(|| self.drainer.abort_all(&mut batches)));
-        batches.sort_by_key(ProducerBatch::id);
-        for batch in batches {
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                self.shared.keep_failed(batch.fail(error.clone().into()));
-            }));
+        let failed = batches.into_iter().map(|batch| Ended {
+            batch,
+            outcome: Err(error.clone().into()),
+        });
+        let mut ended = self.ending_order.take_all();
+        ended.extend(failed);
+        ended.sort_by_key(|ended| ended.batch.id());
+        for ended in ended {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell(ended)));
         }
     }
 }
