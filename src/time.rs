@@ -111,12 +111,6 @@ impl MockTime {
         }
     }
 
-    /// When the clock was made.
-    #[cfg(test)]
-    pub(crate) fn start(&self) -> Instant {
-        self.start
-    }
-
     /// Since the clock was made.
     pub(crate) fn elapsed(&self) -> Duration {
         *self

@@ -314,7 +314,7 @@ pub(super) mod scripted {
     impl HostResolver {
         pub(in crate::client) fn scripted() -> (Self, Script) {
             let script = Script::default();
-            let lookups: SharedLookups = script.clone();
+            let lookups: SharedLookups = Arc::<Mutex<Answers>>::clone(&script);
             (Self::simulated(lookups), script)
         }
     }

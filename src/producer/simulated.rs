@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use super::accumulator::FlushTicket;
 use super::callback::Callback;
@@ -119,16 +118,11 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     pub(crate) fn end_of_close(&self) -> Result<(), CloseError> {
         self.engine().closed_gracefully()
     }
-
-    /// `max.block.ms`
-    pub(crate) fn max_block(&self) -> Duration {
-        self.engine().max_block
-    }
 }
 
 impl<K, V> BlockedSend<K, V> {
     /// As far as it comes without waiting; an error once `max.block.ms` is over. Pending: the waker
-    /// is called when it may go on, and it is to be polled again at [`BlockedSend::until`] anyway.
+    /// is called when it may go on, and it is to be polled again when that is over anyway.
     pub(crate) fn poll<KS, VS, M, N>(
         &mut self,
         producer: &KafkaProducer<KS, VS>,
@@ -139,11 +133,6 @@ impl<K, V> BlockedSend<K, V> {
         V: Field<VS, N>,
     {
         self.0.poll_bounded(producer, waker)
-    }
-
-    /// When `max.block.ms` is over.
-    pub(crate) fn until(&self) -> std::time::Instant {
-        self.0.pending().until
     }
 
     /// Whether it stopped at room that it has been given since: then its waker was called.
@@ -166,11 +155,6 @@ impl BlockedQuestion {
     ) -> Poll<Result<Vec<PartitionInfo>, Error>> {
         producer.poll_partitions(&self.topic, &mut self.pending, waker)
     }
-
-    /// When `max.block.ms` is over.
-    pub(crate) fn until(&self) -> std::time::Instant {
-        self.pending.until
-    }
 }
 
 impl SenderThread {
@@ -183,6 +167,11 @@ impl SenderThread {
     /// Partitions begin at this sequence instead of 0.
     pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
         self.sender.begin_sequences_at(first_sequence);
+    }
+
+    /// Batches that have their outcome.
+    pub(crate) fn ended_batches(&self) -> u64 {
+        self.shared.accumulator.ended_batches()
     }
 
     /// Whether the thread would end now.

@@ -34,7 +34,7 @@ struct Probe {
 
 #[derive(Debug)]
 enum State {
-    Sending(BlockedSend<Option<Bytes>, Option<Bytes>>),
+    Sending(Box<BlockedSend<Option<Bytes>, Option<Bytes>>>),
     Waiting(SendHandle),
     Done,
 }
@@ -77,7 +77,7 @@ impl Probes {
                 ledger.entries.push(entry);
                 drop(ledger);
                 let woken = Arc::new(Flag(AtomicBool::new(true)));
-                let state = State::Sending(producer.begin_send(record, None));
+                let state = State::Sending(Box::new(producer.begin_send(record, None)));
                 probes.push(Probe { id, state, woken });
             }
         }

@@ -107,8 +107,8 @@ impl<'s> Simulation<'s> {
         let surroundings = SimulatedSurroundings {
             time,
             random: stream(scenario.seed, "producer"),
-            wire: world.clone(),
-            lookups: world.clone(),
+            wire: Arc::<Mutex<World>>::clone(&world),
+            lookups: Arc::<Mutex<World>>::clone(&world),
         };
         let config = producer_config(&scenario.config);
         for contradiction in &scenario.config.contradictions {
@@ -155,9 +155,14 @@ impl<'s> Simulation<'s> {
         }
         self.turns += 1;
         let sender = &mut self.sender;
+        let ended = sender.ended_batches();
         if catch_unwind(AssertUnwindSafe(|| sender.turn())).is_err() {
             self.broken("P11", format!("the Sender panicked: {}", panics::last()));
-        } else if self.world().oracle.wants_to_stop() {
+        }
+        if self.sender.ended_batches() != ended {
+            self.world().oracle.on_outcome();
+        }
+        if self.world().oracle.wants_to_stop() {
             self.is_over = true;
         } else if self.turns > MOST_TURNS {
             self.broken("P9", format!("{MOST_TURNS} turns were not enough"));

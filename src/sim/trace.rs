@@ -34,7 +34,6 @@ pub(crate) fn take_words() -> String {
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: Digest,
-    events: u64,
     with_words: bool,
     conversations: Conversations,
     pub(crate) coverage: Coverage,
@@ -83,25 +82,12 @@ pub(crate) enum Happening<'a> {
     },
     /// As the brokers saw it.
     Cluster(&'a Event),
-    FaultBegins {
-        kind: FaultKind,
-        strength: u32,
-    },
-    FaultEnds {
-        kind: FaultKind,
-    },
     FaultStrikes {
         kind: FaultKind,
         /// Of this kind's own meaning: a node, a number of milliseconds.
         detail: i64,
     },
-    /// A call of the application begins.
-    Calls {
-        thread: usize,
-        call: &'static str,
-        record: Option<RecordId>,
-    },
-    /// It has returned, well or with an error.
+    /// A call of the application has returned, well or with an error.
     Returns {
         thread: usize,
         call: &'static str,
@@ -122,7 +108,6 @@ impl Trace {
     pub(crate) fn new(with_words: bool) -> Self {
         Self {
             hash: Digest::default(),
-            events: 0,
             with_words,
             conversations: Conversations::default(),
             coverage: Coverage::default(),
@@ -131,7 +116,6 @@ impl Trace {
 
     /// One event, and when it was.
     pub(crate) fn event(&mut self, at: Duration, event: Happening<'_>) {
-        self.events += 1;
         self.hash.duration(at);
         event.digest(&mut self.hash);
         match event {
@@ -148,21 +132,6 @@ impl Trace {
                 format_args!("{event}"),
             );
         }
-    }
-
-    /// An event of a sort that has no variant: for what is rare, because it is formatted.
-    pub(crate) fn note(
-        &mut self,
-        at: Duration,
-        place: fmt::Arguments<'_>,
-        what: fmt::Arguments<'_>,
-    ) {
-        self.events += 1;
-        self.hash.duration(at);
-        // Formatting into a hash allocates nothing.
-        let _ = self.hash.write_fmt(place);
-        let _ = self.hash.write_fmt(what);
-        self.write(at, place, what);
     }
 
     fn answered(&mut self, at: Duration, event: Happening<'_>, (link, frame): (WireId, &[u8])) {
@@ -217,10 +186,6 @@ impl Trace {
     pub(crate) fn hash(&self) -> u64 {
         self.hash.value()
     }
-
-    pub(crate) fn events(&self) -> u64 {
-        self.events
-    }
 }
 
 /// Where an event is.
@@ -258,10 +223,8 @@ impl Happening<'_> {
             | Self::Request { node, .. }
             | Self::Answer { node, .. } => Place::Node(*node),
             Self::Cluster(event) => Place::Node(event.node),
-            Self::FaultBegins { .. } | Self::FaultEnds { .. } | Self::FaultStrikes { .. } => {
-                Place::Fault
-            }
-            Self::Calls { thread, .. } | Self::Returns { thread, .. } => Place::Thread(*thread),
+            Self::FaultStrikes { .. } => Place::Fault,
+            Self::Returns { thread, .. } => Place::Thread(*thread),
             Self::Phase(_) => Place::Run,
         }
     }
@@ -284,14 +247,7 @@ impl Happening<'_> {
                 (link, node, frame).hash(hash);
             }
             Self::Cluster(event) => digest_cluster(event, hash),
-            Self::FaultBegins { kind, strength } => (discriminant(&kind), strength).hash(hash),
-            Self::FaultEnds { kind } => discriminant(&kind).hash(hash),
             Self::FaultStrikes { kind, detail } => (discriminant(&kind), detail).hash(hash),
-            Self::Calls {
-                thread,
-                call,
-                record,
-            } => (thread, call, record).hash(hash),
             Self::Returns {
                 thread,
                 call,
@@ -369,17 +325,7 @@ impl fmt::Display for Happening<'_> {
             }
             Self::Answer { link, .. } => write!(f, "#{} answers", link.0),
             Self::Cluster(event) => write_cluster(event, f),
-            Self::FaultBegins { kind, strength } => {
-                write!(f, "{} begins, strength {strength}", kind.name())
-            }
-            Self::FaultEnds { kind } => write!(f, "{} ends", kind.name()),
             Self::FaultStrikes { kind, detail } => write!(f, "{} strikes: {detail}", kind.name()),
-            Self::Calls {
-                call,
-                record: Some(record),
-                ..
-            } => write!(f, "{call} of record {record}"),
-            Self::Calls { call, .. } => write!(f, "{call}"),
             Self::Returns {
                 call,
                 record,

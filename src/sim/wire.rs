@@ -124,6 +124,9 @@ impl Wire for World {
                 .event(now, Happening::Request { link, node, frame });
             self.oracle.on_request(now, node, id, frame);
         }
+        if link.written.has_rest() {
+            self.oracle.on_part_of_request(id);
+        }
         self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
         Ok(count)
     }
@@ -151,12 +154,11 @@ impl Wire for World {
         link.is_open = false;
         link.registered = None;
         link.inbox.clear();
-        if link.connection.is_some() || self.network.paused.contains(&link.node) {
-            if !link.lost_to_broker {
-                let after = self.faults.network.end_delay(now, (id, link.node));
-                let at = link.last_to_broker.max(now + after);
-                self.network.schedule(at, Arrival::EndToBroker(id));
-            }
+        let is_heard = link.connection.is_some() || self.network.paused.contains(&link.node);
+        if is_heard && !link.lost_to_broker {
+            let after = self.faults.network.end_delay(now, (id, link.node));
+            let at = link.last_to_broker.max(now + after);
+            self.network.schedule(at, Arrival::EndToBroker(id));
         }
         self.network.forget_dead(id);
     }

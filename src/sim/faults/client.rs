@@ -2,7 +2,6 @@
 //!
 //! Thread: the one that simulates; callbacks ask while the world is not held. Locks: its own, a leaf.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,8 +33,6 @@ pub(crate) struct ClientFaults(Arc<Mutex<State>>);
 struct State {
     active: Vec<(FaultPlan, Random)>,
     counts: Counts,
-    /// Before all that is drawn.
-    moods: VecDeque<CallbackMood>,
 }
 
 impl ClientFaults {
@@ -53,24 +50,12 @@ impl ClientFaults {
                 .map(|plan| (plan.clone(), stream(plan.seed, "client")))
                 .collect(),
             counts: Counts::default(),
-            moods: VecDeque::new(),
-        })))
-    }
-
-    /// For a test: the next callbacks have these moods.
-    pub(crate) fn with_moods(moods: &[CallbackMood]) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            moods: moods.iter().copied().collect(),
-            ..State::default()
         })))
     }
 
     /// What a callback does that is called now.
     pub(crate) fn mood(&self, now: Duration) -> CallbackMood {
         let mut state = self.lock();
-        if let Some(mood) = state.moods.pop_front() {
-            return mood;
-        }
         let State { active, counts, .. } = &mut *state;
         for (plan, random) in active {
             let Some(mood) = mood_of(plan.kind).filter(|_| plan.is_in_force(now)) else {

@@ -154,15 +154,6 @@ catalogue! {
 }
 
 impl FaultKind {
-    /// Whether records that were acknowledged may be gone from the logs, with these acks.
-    pub(crate) fn may_lose_acknowledged(self, acks: i16) -> bool {
-        match self {
-            Self::TopicRecreated | Self::TopicDeleted | Self::RecordsDeleted => true,
-            Self::BrokerCrash => acks != -1,
-            _ => false,
-        }
-    }
-
     /// Little is acknowledged from then on: comes late, and never everywhere.
     pub(super) fn ends_the_producer(self) -> bool {
         matches!(self, Self::KillingCode | Self::CallbackCloses)

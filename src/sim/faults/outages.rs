@@ -44,6 +44,14 @@ impl World {
         }
     }
 
+    /// It stops, and some of what nobody else has yet is gone with it.
+    fn crash_node(&mut self, node: i32, striker: &mut Striker) {
+        let lose = striker.random.log_between(1, 1_000);
+        let lose = i64::try_from(lose).expect("small");
+        self.faults.down.insert(node);
+        self.cluster.apply(Change::CrashBroker { node, lose });
+    }
+
     /// Until when it lasts; none if nothing was there to break.
     pub(super) fn break_node(&mut self, striker: &mut Striker, now: Duration) -> Option<Duration> {
         let node = self.some_node(striker)?;
@@ -60,10 +68,7 @@ impl World {
                 self.repair_at(until, Repair::Start(node));
             }
             FaultKind::BrokerCrash => {
-                let lose = striker.random.log_between(1, 1_000);
-                let lose = i64::try_from(lose).expect("small");
-                self.faults.down.insert(node);
-                self.cluster.apply(Change::CrashBroker { node, lose });
+                self.crash_node(node, striker);
                 self.repair_at(until, Repair::Start(node));
             }
             FaultKind::BrokerPause => {

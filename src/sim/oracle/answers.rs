@@ -67,11 +67,6 @@ pub(super) fn read(api: Api, version: i16, frame: &[u8]) -> Option<Told<'_>> {
     Some(told)
 }
 
-/// Whether it can be read at all, so that no count in it is larger than what follows.
-pub(in crate::sim) fn is_sound(api: Api, version: i16, frame: &[u8]) -> bool {
-    read(api, version, frame).is_some()
-}
-
 struct Input<'a> {
     rest: &'a [u8],
     flexible: bool,

@@ -143,6 +143,7 @@ fn judge_remains(terms: &Terms, remains: &Remains, findings: &mut Findings) {
         available_memory,
         incomplete_batches,
         open_links,
+        data_losses: _,
     } = *remains;
     let mut broken = |text: String| findings.broken(Property::P6, Duration::MAX, || text);
     if available_memory != terms.buffer_memory {

@@ -30,6 +30,8 @@ pub(super) struct Remains {
     pub(super) available_memory: usize,
     pub(super) incomplete_batches: usize,
     pub(super) open_links: usize,
+    /// Times that the producer said that a broker had lost what it had acknowledged.
+    pub(super) data_losses: u64,
 }
 
 impl Logs {
@@ -73,6 +75,7 @@ impl Remains {
             available_memory: afterwards.available_memory(),
             incomplete_batches: afterwards.incomplete_batches(),
             open_links,
+            data_losses: afterwards.data_losses(),
         }
     }
 }

@@ -14,12 +14,13 @@
 //! Requests are put in the order of their correlation ids, which is that of their making, wherever
 //! a slow socket let a later one of another connection overtake.
 
-pub(super) mod answers;
+mod answers;
 mod attempts;
 mod bounds;
 mod findings;
 mod isolation;
 mod logs;
+mod losses;
 mod polls;
 mod records;
 mod sequences;
@@ -107,6 +108,16 @@ impl Oracle {
         self.attempts.on_events(events);
     }
 
+    /// A batch ended, whether anything was heard from a broker or not.
+    pub(crate) fn on_outcome(&mut self) {
+        self.polls.on_work();
+    }
+
+    /// The client wrote a part of a request; the socket is full.
+    pub(crate) fn on_part_of_request(&mut self, id: WireId) {
+        self.wire.on_part_of_request(id);
+    }
+
     /// The Sender got no processor.
     pub(crate) fn on_stall(&mut self, from: Duration, until: Duration) {
         self.polls.on_stalled(from, until);
@@ -114,6 +125,7 @@ impl Oracle {
 
     /// One poll of the Sender: how long it was to wait, whether anything came of it.
     pub(crate) fn on_poll(&mut self, now: Duration, timeout: Duration, progress: bool) {
+        self.wire.on_poll();
         let overdue = self.wire.oldest_expiry(&self.terms);
         self.polls
             .on_poll(now, (timeout, progress), overdue, &mut self.findings);
@@ -149,6 +161,7 @@ impl Oracle {
         sequences::judge((terms, attempts), wire, ledger, findings);
         records::judge((terms, attempts), logs, ledger, findings);
         bounds::judge((terms, wire, &stalls), ledger, remains, findings);
+        losses::judge(terms, logs, remains, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
     }

@@ -38,6 +38,8 @@ pub(super) struct Terms {
     pub(super) client_suffers: bool,
     /// Metadata may leave out what a partition needs.
     pub(super) metadata_suffers: bool,
+    /// Brokers may say what is not so of sequences, or forget what they knew.
+    pub(super) sequences_suffer: bool,
     /// A request that was made may take its time to reach the socket.
     pub(super) writes_suffer: bool,
 }
@@ -87,6 +89,10 @@ impl Terms {
                 .faults
                 .iter()
                 .any(|fault| POOR_METADATA.contains(&fault.kind.name())),
+            sequences_suffer: scenario
+                .faults
+                .iter()
+                .any(|fault| LIES_OF_SEQUENCES.contains(&fault.kind.name())),
             writes_suffer: scenario
                 .faults
                 .iter()
@@ -117,6 +123,14 @@ impl Terms {
     }
 }
 
+/// Faults after which a sequence may be missing though no record is.
+const LIES_OF_SEQUENCES: &[&str] = &[
+    "any-code",
+    "lying-produce-answer",
+    "producers-forgotten",
+    "records-deleted",
+    "sequence-code",
+];
 /// Faults that keep bytes from a socket.
 const SLOW_WRITES: &[&str] = &[
     "slow-link",
@@ -135,4 +149,6 @@ const POOR_METADATA: &[&str] = &[
     "stale-metadata",
     "stale-restart",
     "lying-metadata",
+    "topic-deleted",
+    "topic-recreated",
 ];

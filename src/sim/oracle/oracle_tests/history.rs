@@ -72,6 +72,7 @@ impl History {
                 available_memory: scenario.config.buffer_memory,
                 incomplete_batches: 0,
                 open_links: 0,
+                data_losses: 0,
             },
             now: Duration::from_secs(1),
             next_id: 0,

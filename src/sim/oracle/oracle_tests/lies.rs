@@ -484,3 +484,10 @@ fn batch_that_waits_beside_an_idle_connection_breaks_p12() {
     history.succeeds(&sent);
     history.breaks("P12", "idle connection");
 }
+
+#[test]
+fn loss_told_where_no_broker_lost_anything_breaks_p1() {
+    let mut history = History::idempotent();
+    history.remains.data_losses = 1;
+    history.breaks("P1", "was said to have lost data");
+}
