@@ -188,8 +188,22 @@ fn polls_between_which_batches_end_without_an_answer_are_no_spinning() {
     let mut history = History::idempotent();
     for _ in 0..5_000 {
         history.now += Duration::from_micros(1);
-        history.oracle.on_outcome();
+        history.oracle.on_poll(history.now, Duration::ZERO, true);
+        history.now += Duration::from_micros(1);
         history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_outcome();
+    }
+    assert!(!history.oracle.wants_to_stop());
+    history.passes_as_right();
+}
+
+#[test]
+fn polls_after_which_the_client_goes_on_reading_are_no_spinning() {
+    let mut history = History::idempotent();
+    for _ in 0..5_000 {
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_read();
     }
     assert!(!history.oracle.wants_to_stop());
     history.passes_as_right();
