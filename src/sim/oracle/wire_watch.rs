@@ -67,6 +67,8 @@ struct Link {
     spoilt: Option<Spoilt>,
     /// A part of the next request is written.
     has_begun_one: bool,
+    /// Or what nobody can read: what comes behind either, it does not hear.
+    is_deaf: bool,
     is_closed: bool,
 }
 
@@ -91,6 +93,9 @@ impl WireWatch {
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
         self.open_link(id);
+        if node == NOBODY {
+            return; // Addresses of several nodes where nobody listens any more.
+        }
         let recent = self.connects.entry(node).or_default();
         recent.push_back(now);
         // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
@@ -215,7 +220,8 @@ impl WireWatch {
         (terms, attempts): (&Terms, &mut Attempts),
         findings: &mut Findings,
     ) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let link = self.links.get_mut(&id).filter(|link| !link.is_deaf);
+        let Some(link) = link else {
             return;
         };
         let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
@@ -226,12 +232,14 @@ impl WireWatch {
                 poll: self.polls,
                 had_begun_one: link.has_begun_one,
             });
+            link.is_deaf = true;
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };
         link.in_flight.pop_front();
         let left = link.in_flight.len();
         let Some(told) = answers::read(asked.api, asked.version, frame) else {
+            link.is_deaf = true;
             attempts.on_lost(now, asked.correlation_id);
             self.traffic.entry(id).or_default().trouble(now);
             return;
@@ -290,7 +298,7 @@ impl WireWatch {
         }
         if let Some((producer_id, epoch)) = told.identity {
             self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
-            if told.error == 0 {
+            if told.error == 0 && producer_id >= 0 && epoch >= 0 {
                 self.identified_at.get_or_insert(now);
                 self.identities.insert(producer_id, epoch);
             }
@@ -424,4 +432,6 @@ fn lacks_what_we_need(versions: &[(i16, i16, i16)]) -> bool {
 }
 
 /// The bootstrap's and metadata's name for the same node, one that moved there, and one more.
+/// Where nobody listens.
+const NOBODY: i32 = 0;
 const MOST_CONNECTS: usize = 4;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::history::{History, NODE};
 use crate::network::WireId;
+use crate::sim::run::tests::simple;
 
 #[test]
 fn request_before_the_node_said_what_it_speaks_breaks_p1() {
@@ -101,6 +102,28 @@ fn request_half_written_before_an_answer_to_nothing_may_be_finished_and_no_other
     assert_eq!(history.oracle.take_violations(), []);
     history.ask(1, 3, 1, &0_i32.to_be_bytes());
     history.breaks("P11", "after the connection");
+}
+
+#[test]
+fn answer_behind_one_that_cannot_be_one_is_not_heard() {
+    for is_asked_for in [false, true] {
+        let mut scenario = simple(1);
+        (scenario.config.acks, scenario.config.idempotence) = (1, false);
+        let mut history = History::of(&scenario);
+        history.set_up(1);
+        let asked = history.ask(1, 3, 1, &0_i32.to_be_bytes());
+        let id = history.record(0);
+        let sent = history.send_bare(1, &[id], 1);
+        let offset = history.append(&sent);
+        let stray = if is_asked_for { asked } else { 99 };
+        history.answer(1, stray, &[0x7f; 20]);
+        history.told(&sent, (0, offset));
+        history.closes(1);
+        history.set_up(2);
+        let again = history.send_bare(2, &[id], 1);
+        history.succeeds(&again);
+        history.passes_as_right();
+    }
 }
 
 #[test]
