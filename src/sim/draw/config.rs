@@ -45,7 +45,7 @@ fn usual(random: &mut Random) -> ConfigPlan {
         setup_timeout_ms: *random.pick(&[(10_000, 30_000), (10_000, 30_000), (1_000, 3_000)]),
         max_idle_ms: *random.pick(&[Some(540_000), Some(540_000), Some(10_000), None]),
         metadata_max_age_ms: *random.pick(&[300_000, 300_000, 30_000, 5_000]),
-        metadata_max_idle_ms: *random.pick(&[300_000, 300_000, 30_000, 5_000]),
+        metadata_max_idle_ms: *random.pick(&[300_000, 5_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
         first_sequence: 0,

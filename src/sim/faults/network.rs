@@ -239,7 +239,7 @@ impl NetworkFaults {
                     let longest = plan.scaled(100, 50_000);
                     (random.part_of(offered), random.us(1, longest))
                 }
-                FaultKind::FullSendBuffer if random.one_of(plan.scaled(5, 200)) => {
+                FaultKind::FullSendBuffer if random.one_of(plan.scaled(20, 500)) => {
                     let longest = plan.scaled(2_000, 60_000);
                     (random.part_of(offered), random.ms(100, longest))
                 }
