@@ -95,7 +95,7 @@ impl Transport {
         calls::registration(token, calls::Registration::Register(ops));
         match (self, registrar) {
             (Self::Plain(stream), Registrar::System(registry)) => {
-                registry.register(stream, token, ops.to_mio())
+                registry.register(stream, token, mio_interest(ops))
             }
             #[cfg(any(test, fuzzing))]
             (transport, _) => transport.register_simulated(token, ops),
@@ -112,7 +112,7 @@ impl Transport {
         calls::registration(token, calls::Registration::Reregister(ops));
         match (self, registrar) {
             (Self::Plain(stream), Registrar::System(registry)) => {
-                registry.reregister(stream, token, ops.to_mio())
+                registry.reregister(stream, token, mio_interest(ops))
             }
             #[cfg(any(test, fuzzing))]
             (transport, _) => transport.register_simulated(token, ops),
@@ -124,10 +124,9 @@ impl Transport {
         let Self::Simulated(stream) = self else {
             return Err(ErrorKind::Unsupported.into());
         };
-        let mio = ops.to_mio();
         let interest = WireInterest {
-            read: mio.is_readable(),
-            write: mio.is_writable(),
+            read: ops.contains(InterestOps::READ),
+            write: ops.hears_of_writable(),
         };
         simulated::lock(&stream.wire).register(stream.id, token.0, interest);
         Ok(())
@@ -188,6 +187,15 @@ impl Write for Transport {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn mio_interest(ops: InterestOps) -> mio::Interest {
+    match (ops.contains(InterestOps::READ), ops.hears_of_writable()) {
+        (true, true) => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        (false, true) => mio::Interest::WRITABLE,
+        // A channel always wants one of the three.
+        (true | false, false) => mio::Interest::READABLE,
     }
 }
 

@@ -169,6 +169,11 @@ impl SenderThread {
         self.sender.begin_sequences_at(first_sequence);
     }
 
+    /// Batches that have their outcome.
+    pub(crate) fn ended_batches(&self) -> u64 {
+        self.shared.accumulator.ended_batches()
+    }
+
     /// Whether the thread would end now.
     pub(crate) fn is_done(&mut self) -> bool {
         self.sender.is_done()

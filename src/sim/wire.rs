@@ -124,6 +124,9 @@ impl Wire for World {
                 .event(now, Happening::Request { link, node, frame });
             self.oracle.on_request(now, node, id, frame);
         }
+        if link.written.has_rest() {
+            self.oracle.on_part_of_request(id);
+        }
         self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
         Ok(count)
     }

@@ -9,8 +9,8 @@ use crate::run::Step;
 /// Folders that are told apart; what is nowhere else counts as the rest.
 const FOLDERS: &[&str] = &["src/network/", "src/client/", "src/producer/"];
 
-/// Files that the simulator replaces: sockets and epoll themselves.
-const REPLACED: &[&str] = &["src/network/poller.rs"];
+/// Files that the simulator replaces: epoll and sockets, the only ones of the room that name mio's.
+const REPLACED: &[&str] = &["src/network/poller.rs", "src/network/transport.rs"];
 
 /// `cargo xtask coverage [--seeds N] [--from S]`
 pub(crate) fn coverage(environment: &[(&'static str, String)]) -> Result<(), String> {

@@ -34,6 +34,8 @@ pub(super) struct Shared {
 pub(super) struct Limits {
     /// No record may be larger.
     pub(super) most_record: usize,
+    /// Smaller ones fit: memory is given out in chunks of up to 16 KiB.
+    pub(super) surely_fits: usize,
     pub(super) delivery_timeout: Duration,
     pub(super) max_block: Duration,
     /// Whether outcomes come in the order of sending.
@@ -47,6 +49,9 @@ impl Limits {
         let config = &scenario.config;
         Self {
             most_record: config.max_request_size.min(config.buffer_memory),
+            surely_fits: config
+                .max_request_size
+                .min(config.buffer_memory.saturating_sub(CHUNK)),
             delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
             max_block: Duration::from_millis(config.max_block_ms),
             keeps_order: config.idempotence || config.max_in_flight == 1,
@@ -241,7 +246,7 @@ impl Shared {
             None
         };
         let too_large_without_cause = kind == ErrorKind::RecordTooLarge
-            && spec.payload_bytes() + MOST_FRAMING < self.limits.most_record;
+            && spec.payload_bytes() + MOST_FRAMING < self.limits.surely_fits;
         if has_to_be.is_some_and(|it| it != kind) || too_large_without_cause {
             let text = format!("record {id} ({spec:?}): refused as {kind:?}");
             self.ledger.lock().violation("P5", now, text);
@@ -290,3 +295,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// What batch, record and headers take besides key and value, at most.
 const MOST_FRAMING: usize = 1_000;
+
+/// What `buffer.memory` is given out in, at most.
+const CHUNK: usize = 16 * 1024;

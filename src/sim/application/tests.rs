@@ -265,6 +265,7 @@ fn shared() -> Shared {
     let (_, clock) = Time::mock();
     let limits = Limits {
         most_record: 1 << 20,
+        surely_fits: 1 << 20,
         delivery_timeout: Duration::from_secs(120),
         max_block: Duration::from_secs(60),
         keeps_order: true,

@@ -152,4 +152,6 @@ const POOR_METADATA: &[&str] = &[
     "stale-metadata",
     "stale-restart",
     "lying-metadata",
+    "topic-deleted",
+    "topic-recreated",
 ];

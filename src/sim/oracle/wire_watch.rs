@@ -39,6 +39,7 @@ pub(super) struct WireWatch {
     pub(super) identified_at: Option<Duration>,
     /// A broker said something that ends the producer as a whole.
     pub(super) is_ended_by_broker: bool,
+    polls: u64,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
 }
@@ -63,10 +64,21 @@ struct Link {
     /// It may be slow, and said so.
     throttled: Duration,
     /// The client read what cannot be an answer to its oldest request.
-    is_spoilt: bool,
+    spoilt: Option<Spoilt>,
     /// Or what nobody can read: what comes behind either, it does not hear.
     is_deaf: bool,
+    /// A part of the next request is written.
+    has_begun_one: bool,
     is_closed: bool,
+}
+
+/// How far the client was when it read that. What it has read by one poll it comes to one by one: an
+/// answer before it may still be followed by the next question about versions, and what was half
+/// written goes on until the connection is closed.
+#[derive(Debug, Clone, Copy)]
+struct Spoilt {
+    poll: u64,
+    had_begun_one: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +93,9 @@ impl WireWatch {
     pub(super) fn on_connect(&mut self, place: Place, terms: &Terms, findings: &mut Findings) {
         let (now, node, id) = place;
         self.open_link(id);
+        if node == NOBODY {
+            return; // Addresses of several nodes where nobody listens any more.
+        }
         let recent = self.connects.entry(node).or_default();
         recent.push_back(now);
         // Drawn with a jitter of a fifth; the bootstrap's name for a node has a backoff of its own.
@@ -94,6 +109,15 @@ impl WireWatch {
                 format!("{count} connects to node {node} within {window:?} (reconnect.backoff.ms)")
             });
         }
+    }
+
+    /// What was read before it is dealt with now.
+    pub(super) fn on_poll(&mut self) {
+        self.polls += 1;
+    }
+
+    pub(super) fn on_part_of_request(&mut self, id: WireId) {
+        self.open_link(id).has_begun_one = true;
     }
 
     fn open_link(&mut self, id: WireId) -> &mut Link {
@@ -118,9 +142,11 @@ impl WireWatch {
                 return None;
             }
         };
+        let polls = self.polls;
         let link = self.open_link(id);
         let expects_answer = !matches!(&seen.body, SeenBody::Produce(produce) if produce.acks == 0);
-        link.check(place, &seen, terms, findings);
+        link.check(place, (&seen, polls), terms, findings);
+        link.has_begun_one = false;
         link.last_correlation_id = Some(seen.correlation_id);
         if expects_answer {
             link.in_flight.push_back(InFlight {
@@ -202,8 +228,11 @@ impl WireWatch {
         let oldest = link.in_flight.front().copied();
         let Some(asked) = oldest.filter(|asked| Some(asked.correlation_id) == correlation_id)
         else {
-            link.is_spoilt = true;
             link.is_deaf = true;
+            link.spoilt.get_or_insert(Spoilt {
+                poll: self.polls,
+                had_begun_one: link.has_begun_one,
+            });
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };
@@ -311,7 +340,7 @@ impl Link {
     fn check(
         &self,
         (now, node, id): Place,
-        seen: &SeenRequest,
+        (seen, polls): (&SeenRequest, u64),
         terms: &Terms,
         findings: &mut Findings,
     ) {
@@ -326,7 +355,11 @@ impl Link {
                 format!("{api:?} v{version} {correlation_id} to node {node} on {id:?}: {what}")
             });
         };
-        if self.is_closed || self.is_spoilt {
+        let is_spoilt = self.spoilt.is_some_and(|spoilt| {
+            let is_excused = *api == Api::ApiVersions || spoilt.had_begun_one && self.has_begun_one;
+            spoilt.poll != polls || !is_excused
+        });
+        if self.is_closed || is_spoilt {
             broken(Property::P11, "after the connection had to be closed");
         }
         if self
@@ -399,4 +432,6 @@ fn lacks_what_we_need(versions: &[(i16, i16, i16)]) -> bool {
 }
 
 /// The bootstrap's and metadata's name for the same node, one that moved there, and one more.
+/// Where nobody listens.
+const NOBODY: i32 = 0;
 const MOST_CONNECTS: usize = 4;
