@@ -192,8 +192,10 @@ impl SenderThread {
 pub(crate) struct Afterwards(Arc<Shared>);
 
 impl Afterwards {
-    /// Bytes of `buffer.memory` that nobody has.
+    /// Bytes of `buffer.memory` that nobody has. What was kept for a `close` that nobody called
+    /// goes with what is looked at here.
     pub(crate) fn available_memory(&self) -> usize {
+        drop(self.0.take_undelivered());
         self.0.accumulator.available_memory()
     }
 

@@ -284,6 +284,7 @@ impl<'s> Simulation<'s> {
             began,
             timeout,
             ended: None,
+            is_abandoned: false,
         });
         ledger.blocking_calls.len() - 1
     }

@@ -66,6 +66,7 @@ impl Wire for World {
         for (to, from) in into.iter_mut().zip(link.inbox.drain(..count)) {
             *to = from;
         }
+        self.oracle.on_read();
         let node = link.node;
         link.read.push(&into[..count]);
         while let Some(frame) = link.read.next() {

@@ -110,7 +110,13 @@ impl Oracle {
 
     /// A batch ended, whether anything was heard from a broker or not.
     pub(crate) fn on_outcome(&mut self) {
-        self.polls.on_work();
+        self.polls.on_progress();
+    }
+
+    /// The client read bytes. Where a short read does not mean that nothing is left, it comes back
+    /// for the rest without an event.
+    pub(crate) fn on_read(&mut self) {
+        self.polls.on_progress();
     }
 
     /// The client wrote a part of a request; the socket is full.

@@ -65,10 +65,10 @@ struct Link {
     throttled: Duration,
     /// The client read what cannot be an answer to its oldest request.
     spoilt: Option<Spoilt>,
-    /// Or what nobody can read: what comes behind either, it does not hear.
-    is_deaf: bool,
     /// A part of the next request is written.
     has_begun_one: bool,
+    /// Or what nobody can read: what comes behind either, it does not hear.
+    is_deaf: bool,
     is_closed: bool,
 }
 
@@ -228,11 +228,11 @@ impl WireWatch {
         let oldest = link.in_flight.front().copied();
         let Some(asked) = oldest.filter(|asked| Some(asked.correlation_id) == correlation_id)
         else {
-            link.is_deaf = true;
             link.spoilt.get_or_insert(Spoilt {
                 poll: self.polls,
                 had_begun_one: link.has_begun_one,
             });
+            link.is_deaf = true;
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };

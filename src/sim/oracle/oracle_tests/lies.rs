@@ -235,6 +235,7 @@ fn call_that_returns_late_or_never_breaks_p4() {
             began: ms(1_000),
             timeout: Some(ms(500)),
             ended: ended.map(ms),
+            is_abandoned: false,
         });
         history.breaks("P4", "send of 500ms");
     }
@@ -250,10 +251,28 @@ fn flush_that_returns_before_an_earlier_record_has_its_outcome_breaks_p4() {
         began: history.now,
         timeout: None,
         ended: Some(history.now),
+        is_abandoned: false,
     });
     history.passes(1);
     history.succeeds(&sent);
     history.breaks("P4", "flush");
+}
+
+#[test]
+fn flush_that_is_dropped_before_it_returns_has_promised_nothing() {
+    let mut history = History::idempotent();
+    let sent = history.send_new(1, 0, 0);
+    history.passes(1);
+    history.ledger.blocking_calls.push(BlockingCall {
+        name: "flush",
+        began: history.now,
+        timeout: None,
+        ended: Some(history.now),
+        is_abandoned: true,
+    });
+    history.passes(1);
+    history.succeeds(&sent);
+    assert_eq!(history.judged(), []);
 }
 
 #[test]

@@ -75,28 +75,6 @@ fn request_after_an_answer_to_nothing_breaks_p11() {
 }
 
 #[test]
-fn answer_behind_one_that_cannot_be_one_is_not_heard() {
-    for is_asked_for in [false, true] {
-        let mut scenario = simple(1);
-        (scenario.config.acks, scenario.config.idempotence) = (1, false);
-        let mut history = History::of(&scenario);
-        history.set_up(1);
-        let asked = history.ask(1, 3, 1, &0_i32.to_be_bytes());
-        let id = history.record(0);
-        let sent = history.send_bare(1, &[id], 1);
-        let offset = history.append(&sent);
-        let stray = if is_asked_for { asked } else { 99 };
-        history.answer(1, stray, &[0x7f; 20]);
-        history.told(&sent, (0, offset));
-        history.closes(1);
-        history.set_up(2);
-        let again = history.send_bare(2, &[id], 1);
-        history.succeeds(&again);
-        history.passes_as_right();
-    }
-}
-
-#[test]
 fn next_question_about_versions_before_the_client_came_to_an_answer_to_nothing_is_right() {
     // Both answers were read at once; the first of them asks for another version.
     let mut history = History::idempotent();
@@ -124,6 +102,28 @@ fn request_half_written_before_an_answer_to_nothing_may_be_finished_and_no_other
     assert_eq!(history.oracle.take_violations(), []);
     history.ask(1, 3, 1, &0_i32.to_be_bytes());
     history.breaks("P11", "after the connection");
+}
+
+#[test]
+fn answer_behind_one_that_cannot_be_one_is_not_heard() {
+    for is_asked_for in [false, true] {
+        let mut scenario = simple(1);
+        (scenario.config.acks, scenario.config.idempotence) = (1, false);
+        let mut history = History::of(&scenario);
+        history.set_up(1);
+        let asked = history.ask(1, 3, 1, &0_i32.to_be_bytes());
+        let id = history.record(0);
+        let sent = history.send_bare(1, &[id], 1);
+        let offset = history.append(&sent);
+        let stray = if is_asked_for { asked } else { 99 };
+        history.answer(1, stray, &[0x7f; 20]);
+        history.told(&sent, (0, offset));
+        history.closes(1);
+        history.set_up(2);
+        let again = history.send_bare(2, &[id], 1);
+        history.succeeds(&again);
+        history.passes_as_right();
+    }
 }
 
 #[test]
@@ -188,8 +188,22 @@ fn polls_between_which_batches_end_without_an_answer_are_no_spinning() {
     let mut history = History::idempotent();
     for _ in 0..5_000 {
         history.now += Duration::from_micros(1);
-        history.oracle.on_outcome();
+        history.oracle.on_poll(history.now, Duration::ZERO, true);
+        history.now += Duration::from_micros(1);
         history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_outcome();
+    }
+    assert!(!history.oracle.wants_to_stop());
+    history.passes_as_right();
+}
+
+#[test]
+fn polls_after_which_the_client_goes_on_reading_are_no_spinning() {
+    let mut history = History::idempotent();
+    for _ in 0..5_000 {
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_read();
     }
     assert!(!history.oracle.wants_to_stop());
     history.passes_as_right();
