@@ -67,7 +67,7 @@ struct Link {
     spoilt: Option<Spoilt>,
     /// A part of the next request is written.
     has_begun_one: bool,
-    /// Or what nobody can read: what comes behind either, it does not hear.
+    /// It read that, or what nobody can read: what comes behind, it does not hear.
     is_deaf: bool,
     is_closed: bool,
 }
