@@ -18,7 +18,8 @@ use crate::planted::{Plant, planted};
 /// received. `send` works in here as long as it need not wait; whatever would wait fails at once
 /// with [`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock). A panic is logged and harms nothing else.
 pub trait DeliveryCallback: Send + Sync {
-    /// Called once for each record, per partition in the order of sending, with the tag given at `send`.
+    /// Called once for each record, with the tag given at `send`; per partition in the order of
+    /// sending, so an outcome that is known early waits for those of earlier records.
     fn on_completion(&self, tag: u64, result: Result<&RecordMetadata, &DeliveryError>);
 }
 

@@ -169,6 +169,11 @@ impl SenderThread {
         self.sender.begin_sequences_at(first_sequence);
     }
 
+    /// Batches that have their outcome.
+    pub(crate) fn ended_batches(&self) -> u64 {
+        self.shared.accumulator.ended_batches()
+    }
+
     /// Whether the thread would end now.
     pub(crate) fn is_done(&mut self) -> bool {
         self.sender.is_done()
@@ -187,8 +192,10 @@ impl SenderThread {
 pub(crate) struct Afterwards(Arc<Shared>);
 
 impl Afterwards {
-    /// Bytes of `buffer.memory` that nobody has.
+    /// Bytes of `buffer.memory` that nobody has. What was kept for a `close` that nobody called
+    /// goes with what is looked at here.
     pub(crate) fn available_memory(&self) -> usize {
+        drop(self.0.take_undelivered());
         self.0.accumulator.available_memory()
     }
 

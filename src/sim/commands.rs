@@ -66,7 +66,7 @@ fn without_command() {
         most_failures: 1,
         longest_seed: Duration::from_secs(300),
     };
-    let tally = campaign(&order, |_| {}).unwrap_or_else(|seed| panic!("SIM_SEED={seed} hangs"));
+    let tally = campaign(&order, |_| {});
     if let Some((seed, violations)) = tally.failures.first_key_value() {
         panic!("SIM_SEED={seed}: {violations:#?}");
     }
@@ -108,20 +108,12 @@ fn sim() -> Result<bool, String> {
     let began = time.now();
     let mut is_well = repeat_regressions();
     let mut told = began;
-    let outcome = campaign(&order, |tally| {
+    let tally = campaign(&order, |tally| {
         if time.now() - told >= Duration::from_secs(5) {
             told = time.now();
             eprintln!("{}", report::progress(tally, &order, told - began));
         }
     });
-    let Ok(tally) = outcome else {
-        let seed = outcome.err().unwrap_or_default();
-        println!(
-            "SIM_SEED={seed}: does not end within {:?}",
-            order.longest_seed
-        );
-        std::process::exit(1);
-    };
     let main_phase = time.now() - began;
     is_well &= tally.failures.is_empty();
     for (seed, violations) in &tally.failures {
@@ -148,7 +140,7 @@ fn cover() -> Result<bool, String> {
         ..order()?
     };
     repeat_regressions();
-    let tally = campaign(&order, |_| {}).map_err(|seed| format!("SIM_SEED={seed} hangs"))?;
+    let tally = campaign(&order, |_| {});
     println!("{} seeds, {} records", tally.seeds, tally.records);
     Ok(true)
 }

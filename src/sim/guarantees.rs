@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::faults::FaultKind;
 use super::scenario::{ClusterPlan, ConfigPlan};
 
 /// One line of the table: a configuration and a kind of broker.
@@ -67,12 +66,8 @@ impl Line {
         Self::LosesData,
     ];
 
-    /// The lines of a run, before any of its partitions has lost data.
-    pub(crate) fn of(
-        config: &ConfigPlan,
-        cluster: &ClusterPlan,
-        faults: impl Iterator<Item = FaultKind>,
-    ) -> BTreeSet<Self> {
+    /// The lines of a run, before any of its partitions has lost data or forgotten producers.
+    pub(crate) fn of(config: &ConfigPlan, cluster: &ClusterPlan) -> BTreeSet<Self> {
         let mut lines = BTreeSet::new();
         if !config.idempotence {
             lines.insert(match (config.acks, config.max_in_flight) {
@@ -87,8 +82,7 @@ impl Line {
         if cluster.producer_window < 5 {
             lines.insert(Self::IdempotentSmallWindow);
         }
-        let mut faults = faults;
-        if cluster.forgets_after_ms.is_some() || faults.any(makes_brokers_forget) {
+        if cluster.forgets_after_ms.is_some() {
             lines.insert(Self::IdempotentForgets);
         }
         if lines.is_empty() {
@@ -245,11 +239,6 @@ pub(crate) fn promised_cells() -> impl Iterator<Item = Cell> {
             .filter(move |property| line.promise(*property).0 > Promise::Nothing)
             .map(move |property| (line, property))
     })
-}
-
-/// A broker that does not know the producer of a batch that it had appended.
-fn makes_brokers_forget(fault: FaultKind) -> bool {
-    fault.name() == "producers-forgotten"
 }
 
 /// For which codes it is certain that the attempt they answer was not appended; the oracle's own

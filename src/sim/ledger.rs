@@ -77,6 +77,8 @@ pub(crate) struct BlockingCall {
     /// By then it has to be over; without one, `delivery.timeout.ms` is the limit.
     pub(crate) timeout: Option<Duration>,
     pub(crate) ended: Option<Duration>,
+    /// It did not return: what was to be polled was dropped.
+    pub(crate) is_abandoned: bool,
 }
 
 /// A promise that was broken.

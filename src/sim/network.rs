@@ -194,6 +194,11 @@ impl Frames {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Whether a part of a frame is there.
+    pub(super) fn has_rest(&self) -> bool {
+        self.start < self.bytes.len()
+    }
+
     /// The next whole frame, without its size.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let size = self.bytes.get(self.start..self.start + 4)?;

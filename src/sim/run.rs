@@ -155,9 +155,14 @@ impl<'s> Simulation<'s> {
         }
         self.turns += 1;
         let sender = &mut self.sender;
+        let ended = sender.ended_batches();
         if catch_unwind(AssertUnwindSafe(|| sender.turn())).is_err() {
             self.broken("P11", format!("the Sender panicked: {}", panics::last()));
-        } else if self.world().oracle.wants_to_stop() {
+        }
+        if self.sender.ended_batches() != ended {
+            self.world().oracle.on_outcome();
+        }
+        if self.world().oracle.wants_to_stop() {
             self.is_over = true;
         } else if self.turns > MOST_TURNS {
             self.broken("P9", format!("{MOST_TURNS} turns were not enough"));
@@ -279,6 +284,7 @@ impl<'s> Simulation<'s> {
             began,
             timeout,
             ended: None,
+            is_abandoned: false,
         });
         ledger.blocking_calls.len() - 1
     }

@@ -66,6 +66,7 @@ impl Wire for World {
         for (to, from) in into.iter_mut().zip(link.inbox.drain(..count)) {
             *to = from;
         }
+        self.oracle.on_read();
         let node = link.node;
         link.read.push(&into[..count]);
         while let Some(frame) = link.read.next() {
@@ -123,6 +124,9 @@ impl Wire for World {
             self.trace
                 .event(now, Happening::Request { link, node, frame });
             self.oracle.on_request(now, node, id, frame);
+        }
+        if link.written.has_rest() {
+            self.oracle.on_part_of_request(id);
         }
         self.transmit(id, Direction::ToBroker, Bytes::from(bytes), now);
         Ok(count)

@@ -2,14 +2,18 @@
 
 use crate::run::Step;
 
-/// Everything: the README's test command, and the simulator after it.
+/// Everything: the README's test command, and after it the simulator, the models of interleavings and
+/// a short look by the fuzzer.
 pub(crate) fn all() -> Result<(), String> {
     lint()?;
     deny()?;
     msrv()?;
     benches()?;
     Step::cargo("test --workspace").run()?;
-    simulate()
+    Step::cargo("test --package kafka-producer --lib --features planted planted").run()?;
+    simulate()?;
+    crate::interleave::run(std::iter::empty())?;
+    crate::fuzz::run(["--seconds", "5"].into_iter().map(str::to_owned))
 }
 
 /// The simulator's seeds of every change, and whether its judge still sees.

@@ -15,7 +15,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   ci      everything that has to hold before a change lands: fmt, clippy (default, no and all
-          features), doc, deny, msrv, each bench once, the test command of the README, sim and plants
+          features), doc, deny, msrv, each bench once, the test command of the README, sim, plants,
+          interleave and 5 s of each fuzz target
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises

@@ -103,6 +103,10 @@ impl CallbackSlots {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Whether one more is counted for; asks the pool for a group if not.
     #[inline]
     pub(super) fn has_room(&mut self) -> bool {

@@ -72,6 +72,13 @@ impl Outstanding {
         self.state.lock().left.len()
     }
 
+    /// Batches that are not outstanding any more.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn ended(&self) -> u64 {
+        let state = self.state.lock();
+        state.next - u64::try_from(state.left.len()).unwrap_or(state.next)
+    }
+
     fn end(&self, number: u64) {
         let woken: Vec<(u64, u64, Waker)>;
         {

@@ -298,19 +298,29 @@ impl ProducerBatch {
             .collect()
     }
 
-    /// Ends it well: callbacks in order (each under `catch_unwind`), then handles, then flushes.
-    pub(crate) fn complete(mut self, ack: BatchAck) {
+    /// Whether anybody is called when it ends.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        !self.0.callbacks.is_empty()
+    }
+
+    /// It was acknowledged, and ends later: its bytes are nobody's any more.
+    pub(crate) fn release_body(&mut self) {
         self.seal();
-        self.0.ended = true;
-        self.0.result.set(BatchOutcome::Acked {
-            base_offset: ack.base_offset,
-            log_append_time_ms: ack.log_append_time_ms,
-        });
         self.0.body = Body::Sealed {
             chunks: Vec::new(),
             size: 0,
         };
         self.0.encoded = None;
+    }
+
+    /// Ends it well: callbacks in order (each under `catch_unwind`), then handles, then flushes.
+    pub(crate) fn complete(mut self, ack: BatchAck) {
+        self.0.ended = true;
+        self.0.result.set(BatchOutcome::Acked {
+            base_offset: ack.base_offset,
+            log_append_time_ms: ack.log_append_time_ms,
+        });
+        self.release_body();
         self.0.callbacks.run_acked(
             self.0.result.topic_partition(),
             ack,

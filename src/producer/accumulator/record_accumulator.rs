@@ -474,6 +474,12 @@ impl RecordAccumulator {
         self.outstanding.count()
     }
 
+    /// Batches that have their outcome.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn ended_batches(&self) -> u64 {
+        self.outstanding.ended()
+    }
+
     /// Bytes of `buffer.memory` that are free.
     #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available_memory(&self) -> usize {

@@ -1,11 +1,13 @@
 //! From a produce response, or the lack of one, to each batch's outcome: ended, or back to its queue.
 //!
 //! Java's counterpart: `Sender.handleProduceResponse`, `completeBatch`, `failBatch`. Thread: Sender.
-//! Locks: none; a batch's callbacks run after sequences and queue know of its end. Invariant: a
-//! batch ends `NotWritten` only if every attempt was answered with a proof (docs/DESIGN.md).
+//! Locks: none; a batch's callbacks run after sequences and queue know of its end, and after those
+//! of earlier batches (`ending_order.rs`). Invariant: a batch ends `NotWritten` only if every attempt
+//! was answered with a proof (docs/DESIGN.md).
 
 use std::time::Instant;
 
+use super::ending_order::Ended;
 use super::outcome::{Verdict, attempt_text, expired, log_append_time_ms, rejected};
 use super::produce::{Answered, ProduceTag, SentPartition, SentTopic};
 use super::sender::{RequestTag, Sender};
@@ -72,10 +74,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn on_written(&mut self, sent: SentPartition, now: Instant) {
         if let Some(batch) = self.in_flight.remove(sent.batch) {
             self.drainer.unblock(sent.batch.slot, now);
-            batch.complete(BatchAck {
+            let outcome = Ok(BatchAck {
                 base_offset: -1,
                 log_append_time_ms: -1,
             });
+            self.end(Ended { batch, outcome });
         }
     }
 
@@ -164,8 +167,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let text = attempt_text(&batch, now);
                 log::warn!("{}, trying again", code.to_error(&text));
                 batch.attempt_failed(code.to_error("the last answer"));
-                // A leader that does not know the id may have appended under it only if that topic is
-                // gone: nothing is left there that going to the new one could duplicate.
+                if code == ErrorCode::UNKNOWN_TOPIC_ID {
+                    self.sequences.on_topic_id_unknown(sent.batch);
+                }
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
                 self.put_back(batch, sent, answered, now);
             }
@@ -242,10 +246,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         } else {
             -1
         };
-        batch.complete(BatchAck {
+        let outcome = Ok(BatchAck {
             base_offset,
             log_append_time_ms,
         });
+        self.end(Ended { batch, outcome });
     }
 
     /// The broker does not take the batch's identity or sequence; the sequences know why.
@@ -318,10 +323,12 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn lose_the_one_before(&mut self, slot: crate::producer::batch_id::SlotId, now: Instant) {
         if let Some(lost) = self.drainer.take_retried(slot) {
             self.forget(&lost, Ending::NotWritten, now);
-            lost.complete(BatchAck {
+            let outcome = Ok(BatchAck {
                 base_offset: -1,
                 log_append_time_ms: -1,
             });
+            let batch = lost;
+            self.end(Ended { batch, outcome });
         }
     }
 
@@ -372,10 +379,31 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         };
         log::debug!("{}", failure.error);
         self.forget(&batch, ending, now);
-        let is_kept = self.shared.keeps_failures();
-        let failed = batch.fail(failure);
-        if is_kept {
-            self.shared.keep_failed(failed);
+        let outcome = Err(failure);
+        self.end(Ended { batch, outcome });
+    }
+
+    /// Tells its owners, once those of earlier batches of its partition know, and then those who
+    /// had to wait for that.
+    fn end(&mut self, ended: Ended) {
+        let slot = ended.batch.id().slot;
+        let mut next = self.ending_order.on_outcome(ended);
+        while let Some(ended) = next {
+            self.tell(ended);
+            next = self.ending_order.next(slot);
+        }
+    }
+
+    pub(super) fn tell(&self, Ended { batch, outcome }: Ended) {
+        match outcome {
+            Ok(ack) => batch.complete(ack),
+            Err(failure) => {
+                let is_kept = self.shared.keeps_failures();
+                let failed = batch.fail(failure);
+                if is_kept {
+                    self.shared.keep_failed(failed);
+                }
+            }
         }
     }
 }

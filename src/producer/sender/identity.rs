@@ -106,6 +106,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     fn on_identity_response(&mut self, response: &InitProducerIdResponse, now: Instant) {
         let code = ErrorCode(response.error_code);
+        let identity = Identity {
+            producer_id: response.producer_id,
+            epoch: response.producer_epoch,
+        };
+        if code.is_none() && (identity.producer_id < 0 || identity.epoch < 0) {
+            // -1 is how a batch says that it has none: brokers would take it twice.
+            log::error!("a broker gave {identity:?} as a producer id, which is none; asking again");
+            self.ask_again_later(now);
+            return;
+        }
         if code.is_none() {
             log::info!(
                 "{}: producer id {} with epoch {}",
@@ -114,10 +124,6 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 response.producer_epoch
             );
             self.identity_request = IdentityRequest::default();
-            let identity = Identity {
-                producer_id: response.producer_id,
-                epoch: response.producer_epoch,
-            };
             for slot in self.sequences.on_identity(identity) {
                 self.drainer.unblock(slot, now);
             }

@@ -2,6 +2,7 @@
 //! Joins accumulator and sequences, which do not know each other (Java: `Sender`).
 
 mod completion;
+mod ending_order;
 mod identity;
 mod in_flight_batches;
 mod outcome;

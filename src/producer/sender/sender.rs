@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
@@ -60,6 +61,7 @@ pub(crate) struct Sender<C> {
     pub(super) backoff: ExponentialBackoff,
     pub(super) drainer: Drainer,
     pub(super) in_flight: InFlightBatches,
+    pub(super) ending_order: EndingOrder,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
@@ -88,6 +90,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             backoff: ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max),
             drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
             in_flight: InFlightBatches::default(),
+            ending_order: EndingOrder::default(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             leaderless_pause: None,
@@ -129,6 +132,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.maybe_ask_for_identity(now, &mut wait);
             self.send_producer_data(&cluster, now, &mut wait);
             wait.at(self.in_flight.next_deadline());
+        }
+        if self.has_closed_gracefully() {
+            // What this turn ended was the last: no event would end the wait.
+            wait.at(Some(now));
         }
         self.poll(wait.timeout(), now);
     }
@@ -231,6 +238,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 self.shared.metadata.touch(topic, now);
                 touched = Some(Arc::clone(topic));
             }
+            self.ending_order.on_sent(&drained.batch);
             if self.guarantees_order_by_muting() {
                 self.drainer.mute(drained.batch.id().slot);
             }

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use super::ending_order::Ended;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::{Error, ErrorKind};
@@ -37,8 +38,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// Whether nothing is left to do; with force, what is left ends now.
     pub(in crate::producer) fn is_done(&mut self) -> bool {
         match self.shared.stage() {
-            Stage::Running => false,
-            Stage::Closing => self.in_flight.is_empty() && self.drainer.is_drained_for_good(),
+            Stage::Running | Stage::Closing => self.has_closed_gracefully(),
             Stage::Forced => {
                 let text = "the producer was closed by force before the record was acknowledged \
                             (the timeout of close)";
@@ -49,6 +49,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 !(planted(Plant::R54) && self.identity_request.is_in_flight())
             }
         }
+    }
+
+    /// Whether it is closing, and everything accepted has its outcome.
+    pub(super) fn has_closed_gracefully(&self) -> bool {
+        self.shared.stage() == Stage::Closing
+            && self.in_flight.is_empty()
+            && self.drainer.is_drained_for_good()
     }
 
     /// Ends everything, queued and on its way, in the order of sending. What a callback sends
@@ -89,11 +96,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         let mut batches = Vec::new();
         let _ = catch_unwind(AssertUnwindSafe(|| self.in_flight.take_all(&mut batches)));
         let _ = catch_unwind(AssertUnwindSafe(|| self.drainer.abort_all(&mut batches)));
-        batches.sort_by_key(ProducerBatch::id);
-        for batch in batches {
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                self.shared.keep_failed(batch.fail(error.clone().into()));
-            }));
+        let failed = batches.into_iter().map(|batch| Ended {
+            batch,
+            outcome: Err(error.clone().into()),
+        });
+        let mut ended = self.ending_order.take_all();
+        ended.extend(failed);
+        ended.sort_by_key(|ended| ended.batch.id());
+        for ended in ended {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell(ended)));
         }
     }
 }

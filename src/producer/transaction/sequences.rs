@@ -81,6 +81,8 @@ struct Stamped {
     behind: bool,
     /// Some attempt has no answer that proves anything.
     unanswered: bool,
+    /// Some attempt was answered UNKNOWN_TOPIC_ID, which proves something only to another topic.
+    id_unknown: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -253,6 +255,15 @@ impl Sequences {
         }
     }
 
+    /// The leader does not know the topic id. It may have appended under it before only if that topic
+    /// is gone, and then nothing is left that going to the new one could duplicate. As long as the id
+    /// stays the same, the answer proves nothing.
+    pub(crate) fn on_topic_id_unknown(&mut self, id: BatchId) {
+        if let Some(stamped) = self.stamped(id) {
+            stamped.id_unknown = true;
+        }
+    }
+
     /// A broker refused the batch because of its identity or sequence: OUT_OF_ORDER_SEQUENCE_NUMBER,
     /// UNKNOWN_PRODUCER_ID or INVALID_PRODUCER_EPOCH.
     pub(crate) fn on_refused(&mut self, id: BatchId, code: ErrorCode) -> SequenceVerdict {
@@ -274,7 +285,7 @@ impl Sequences {
         let flowed = partition.phase == Phase::Flowing;
         partition.stop(id);
         // Java's `startSequencesAtBeginning` asks for no proof.
-        if stamped.unanswered && !planted(Plant::R24) {
+        if (stamped.unanswered || stamped.id_unknown) && !planted(Plant::R24) {
             return SequenceVerdict::EndUnknown;
         }
         let follows_acked = partition
@@ -384,6 +395,7 @@ impl Partition {
             on_wire: true,
             behind: !self.unresolved.is_empty(),
             unanswered: false,
+            id_unknown: false,
         };
         debug_assert!(
             self.unresolved.keys().next_back() < Some(&id) || matches!(self.phase, Phase::Flowing),

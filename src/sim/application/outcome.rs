@@ -38,8 +38,6 @@ pub(super) struct Limits {
     pub(super) surely_fits: usize,
     pub(super) delivery_timeout: Duration,
     pub(super) max_block: Duration,
-    /// Whether outcomes come in the order of sending.
-    pub(super) keeps_order: bool,
     /// The number of threads: what is sent from callbacks counts as from that one.
     pub(super) callbacks_thread: usize,
 }
@@ -54,7 +52,6 @@ impl Limits {
                 .min(config.buffer_memory.saturating_sub(CHUNK)),
             delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
             max_block: Duration::from_millis(config.max_block_ms),
-            keeps_order: config.idempotence || config.max_in_flight == 1,
             callbacks_thread: scenario.threads.len(),
         }
     }
@@ -126,9 +123,9 @@ impl Shared {
         }
         let key = (place.0, place.1, partition);
         let before = lock(&self.last_told).records.insert(key, id);
-        if before.is_some_and(|before| before > id) && self.limits.keeps_order {
+        if before.is_some_and(|before| before > id) {
             let text = format!("record {id} was told after {before:?} of the same thread, {key:?}");
-            ledger.violation("P2", now, text);
+            ledger.violation("P5", now, text);
         }
     }
 

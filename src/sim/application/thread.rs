@@ -131,7 +131,7 @@ impl Thread {
     pub(super) fn abandon(&mut self, now: Duration, shared: &Shared) {
         self.stop_after(0);
         self.doing = Doing::Nothing;
-        self.wait.ended(now, &shared.ledger);
+        self.wait.abandoned(now, &shared.ledger);
         self.producer = None;
     }
 

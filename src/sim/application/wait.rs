@@ -127,8 +127,17 @@ impl Wait {
                 began: self.began,
                 timeout: self.timeout,
                 ended: None,
+                is_abandoned: false,
             });
         }
+    }
+
+    /// It is dropped where it stands.
+    pub(super) fn abandoned(&mut self, now: Duration, ledger: &SharedLedger) {
+        if let Some(at) = self.noted {
+            ledger.lock().blocking_calls[at].is_abandoned = true;
+        }
+        self.ended(now, ledger);
     }
 
     /// It returned.

@@ -112,7 +112,7 @@ fn judge_call(call: &BlockingCall, stalls: &Stalls, terms: &Terms, findings: &mu
 
 /// When it returns, what was accepted before it began is done.
 fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
-    let Some(ended) = call.ended else {
+    let Some(ended) = call.ended.filter(|_| !call.is_abandoned) else {
         return;
     };
     if call

@@ -22,6 +22,8 @@ pub(super) struct Log {
     pub(super) records: Vec<StoredRecord>,
     /// Records that had been appended are gone from its end, or with a topic that was deleted.
     pub(super) has_lost: bool,
+    /// Producers were forgotten in it.
+    pub(super) has_forgotten: bool,
 }
 
 /// What nobody may hold any more.
@@ -55,6 +57,7 @@ impl Logs {
                         .flatten()
                         .collect(),
                     has_lost,
+                    has_forgotten: cluster.has_forgotten_producers(name, partition),
                 };
                 logs.insert((topic, partition), log);
             }

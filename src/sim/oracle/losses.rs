@@ -13,7 +13,10 @@ use crate::sim::guarantees::{Line, Property};
 pub(super) fn judge(terms: &Terms, logs: &Logs, remains: &Remains, findings: &mut Findings) {
     let is_sound = terms.lines == BTreeSet::from([Line::Idempotent])
         && !terms.sequences_suffer
-        && logs.0.values().all(|log| !log.has_lost);
+        && logs
+            .0
+            .values()
+            .all(|log| !log.has_lost && !log.has_forgotten);
     if is_sound && remains.data_losses > 0 {
         let losses = remains.data_losses;
         findings.broken(Property::P1, Duration::ZERO, || {

@@ -108,6 +108,22 @@ impl Oracle {
         self.attempts.on_events(events);
     }
 
+    /// A batch ended, whether anything was heard from a broker or not.
+    pub(crate) fn on_outcome(&mut self) {
+        self.polls.on_progress();
+    }
+
+    /// The client read bytes. Where a short read does not mean that nothing is left, it comes back
+    /// for the rest without an event.
+    pub(crate) fn on_read(&mut self) {
+        self.polls.on_progress();
+    }
+
+    /// The client wrote a part of a request; the socket is full.
+    pub(crate) fn on_part_of_request(&mut self, id: WireId) {
+        self.wire.on_part_of_request(id);
+    }
+
     /// The Sender got no processor.
     pub(crate) fn on_stall(&mut self, from: Duration, until: Duration) {
         self.polls.on_stalled(from, until);
@@ -115,6 +131,7 @@ impl Oracle {
 
     /// One poll of the Sender: how long it was to wait, whether anything came of it.
     pub(crate) fn on_poll(&mut self, now: Duration, timeout: Duration, progress: bool) {
+        self.wire.on_poll();
         let overdue = self.wire.oldest_expiry(&self.terms);
         self.polls
             .on_poll(now, (timeout, progress), overdue, &mut self.findings);

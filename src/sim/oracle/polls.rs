@@ -17,6 +17,8 @@ pub(super) struct Polls {
     row: u32,
     last: Duration,
     has_worked: bool,
+    /// The last one brought nothing, and its turn is not over: when, and how long after the one before.
+    in_doubt: Option<(Duration, Duration)>,
     stalled: Vec<(Duration, Duration)>,
     pub(super) is_spinning: bool,
 }
@@ -35,6 +37,13 @@ impl Polls {
         self.has_worked = true;
     }
 
+    /// A batch ended in the turn of the last poll, or bytes were read. What no network is needed for is
+    /// done after one that does not wait: that was no idle one, and the next one follows it at once.
+    pub(super) fn on_progress(&mut self) {
+        self.in_doubt = None;
+        self.has_worked = true;
+    }
+
     /// `overdue`: when the request that waits the longest has to be given up.
     pub(super) fn on_poll(
         &mut self,
@@ -44,30 +53,37 @@ impl Polls {
         findings: &mut Findings,
     ) {
         let between = now.saturating_sub(std::mem::replace(&mut self.last, now));
+        if let Some((at, between)) = self.in_doubt.take() {
+            self.count(at, between, findings);
+        }
         let worked = std::mem::take(&mut self.has_worked);
         if progress || worked {
             self.row = 0;
-            self.check_sleep(now, (timeout, progress), overdue, findings);
-            return;
+        } else {
+            self.in_doubt = Some((now, between));
         }
-        if now.as_millis() != self.millisecond {
-            self.millisecond = now.as_millis();
+        self.check_sleep(now, (timeout, progress), overdue, findings);
+    }
+
+    /// One that brought nothing, and after which no batch ended.
+    fn count(&mut self, at: Duration, between: Duration, findings: &mut Findings) {
+        if at.as_millis() != self.millisecond {
+            self.millisecond = at.as_millis();
             self.idle = 0;
         }
         self.idle += 1;
         if self.idle == MOST_IDLE + 1 {
-            findings.broken(Property::P9, now, || {
+            findings.broken(Property::P9, at, || {
                 format!("{} polls without progress in one millisecond", self.idle)
             });
         }
         self.row = if between < A_MOMENT { self.row + 1 } else { 0 };
         if self.row >= SPINNING && !self.is_spinning {
             self.is_spinning = true;
-            findings.broken(Property::P9, now, || {
+            findings.broken(Property::P9, at, || {
                 format!("{SPINNING} polls, one right after the other, bring nothing")
             });
         }
-        self.check_sleep(now, (timeout, progress), overdue, findings);
     }
 
     fn check_sleep(

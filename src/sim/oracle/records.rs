@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempts::Attempts;
 use super::findings::Findings;
-use super::logs::Logs;
+use super::logs::{Log, Logs};
 use super::terms::{Terms, Tp};
 use crate::error::Persistence;
 use crate::sim::guarantees::{Line, Promise, Property, weakest};
@@ -50,7 +50,8 @@ pub(super) fn judge(
         logs,
     };
     let found = judge.find(ledger, findings);
-    let (kept, lost) = (terms.lines_of(false), terms.lines_of(true));
+    let kinds = [false, true].map(|lost| [false, true].map(|forgot| terms.lines_of(lost, forgot)));
+    let lines_of = |log: &Log| &kinds[usize::from(log.has_lost)][usize::from(log.has_forgotten)];
     let mut rest = found.as_slice();
     for entry in &ledger.entries {
         let id = entry.spec.id;
@@ -60,22 +61,19 @@ pub(super) fn judge(
         let partition = told.map(|(_, end)| match end {
             End::Acked { partition, .. } | End::Failed { partition, .. } => *partition,
         });
+        // Who asked for no outcome was told nothing; where it went, the batch says.
+        let partition = partition.or_else(|| Some(attempts.batch_of(id)?.tp.1));
         let log = partition.and_then(|partition| logs.0.get(&(entry.spec.topic, partition)));
         let case = Case {
             entry,
             found: of_record,
-            lines: if log.is_some_and(|log| log.has_lost) {
-                &lost
-            } else {
-                &kept
-            },
+            lines: log.map_or(&kinds[0][0], lines_of),
             at: told.map_or(entry.called_at, |(at, _)| *at),
         };
         judge.record(&case, told.map(|(_, end)| end), findings);
     }
     for (tp, log) in &logs.0 {
-        let lines = if log.has_lost { &lost } else { &kept };
-        judge.order(*tp, lines, ledger, findings);
+        judge.order(*tp, lines_of(log), ledger, findings);
     }
 }
 

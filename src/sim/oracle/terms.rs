@@ -54,9 +54,8 @@ impl Terms {
                 .iter()
                 .any(|fault| fault.kind.group() == group)
         };
-        let kinds = scenario.faults.iter().map(|fault| fault.kind);
         Self {
-            lines: Line::of(config, cluster, kinds),
+            lines: Line::of(config, cluster),
             topics: cluster
                 .topics
                 .iter()
@@ -114,8 +113,12 @@ impl Terms {
     }
 
     /// What holds for a partition.
-    pub(super) fn lines_of(&self, has_lost: bool) -> BTreeSet<Line> {
+    pub(super) fn lines_of(&self, has_lost: bool, has_forgotten: bool) -> BTreeSet<Line> {
         let mut lines = self.lines.clone();
+        if has_forgotten && self.idempotence {
+            lines.remove(&Line::Idempotent);
+            lines.insert(Line::IdempotentForgets);
+        }
         if has_lost {
             lines.insert(Line::of_lost_data(self.idempotence));
         }

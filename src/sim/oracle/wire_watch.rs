@@ -39,6 +39,7 @@ pub(super) struct WireWatch {
     pub(super) identified_at: Option<Duration>,
     /// A broker said something that ends the producer as a whole.
     pub(super) is_ended_by_broker: bool,
+    polls: u64,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
 }
@@ -63,8 +64,21 @@ struct Link {
     /// It may be slow, and said so.
     throttled: Duration,
     /// The client read what cannot be an answer to its oldest request.
-    is_spoilt: bool,
+    spoilt: Option<Spoilt>,
+    /// A part of the next request is written.
+    has_begun_one: bool,
+    /// Or what nobody can read: what comes behind either, it does not hear.
+    is_deaf: bool,
     is_closed: bool,
+}
+
+/// How far the client was when it read that. What it has read by one poll it comes to one by one: an
+/// answer before it may still be followed by the next question about versions, and what was half
+/// written goes on until the connection is closed.
+#[derive(Debug, Clone, Copy)]
+struct Spoilt {
+    poll: u64,
+    had_begun_one: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +111,15 @@ impl WireWatch {
         }
     }
 
+    /// What was read before it is dealt with now.
+    pub(super) fn on_poll(&mut self) {
+        self.polls += 1;
+    }
+
+    pub(super) fn on_part_of_request(&mut self, id: WireId) {
+        self.open_link(id).has_begun_one = true;
+    }
+
     fn open_link(&mut self, id: WireId) -> &mut Link {
         self.links.entry(id).or_default()
     }
@@ -119,9 +142,11 @@ impl WireWatch {
                 return None;
             }
         };
+        let polls = self.polls;
         let link = self.open_link(id);
         let expects_answer = !matches!(&seen.body, SeenBody::Produce(produce) if produce.acks == 0);
-        link.check(place, &seen, terms, findings);
+        link.check(place, (&seen, polls), terms, findings);
+        link.has_begun_one = false;
         link.last_correlation_id = Some(seen.correlation_id);
         if expects_answer {
             link.in_flight.push_back(InFlight {
@@ -195,20 +220,26 @@ impl WireWatch {
         (terms, attempts): (&Terms, &mut Attempts),
         findings: &mut Findings,
     ) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let link = self.links.get_mut(&id).filter(|link| !link.is_deaf);
+        let Some(link) = link else {
             return;
         };
         let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
         let oldest = link.in_flight.front().copied();
         let Some(asked) = oldest.filter(|asked| Some(asked.correlation_id) == correlation_id)
         else {
-            link.is_spoilt = true;
+            link.spoilt.get_or_insert(Spoilt {
+                poll: self.polls,
+                had_begun_one: link.has_begun_one,
+            });
+            link.is_deaf = true;
             self.traffic.entry(id).or_default().trouble(now);
             return;
         };
         link.in_flight.pop_front();
         let left = link.in_flight.len();
         let Some(told) = answers::read(asked.api, asked.version, frame) else {
+            link.is_deaf = true;
             attempts.on_lost(now, asked.correlation_id);
             self.traffic.entry(id).or_default().trouble(now);
             return;
@@ -266,7 +297,7 @@ impl WireWatch {
         }
         if let Some((producer_id, epoch)) = told.identity {
             self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
-            if told.error == 0 {
+            if told.error == 0 && producer_id >= 0 && epoch >= 0 {
                 self.identified_at.get_or_insert(now);
                 self.identities.insert(producer_id, epoch);
             }
@@ -308,7 +339,7 @@ impl Link {
     fn check(
         &self,
         (now, node, id): Place,
-        seen: &SeenRequest,
+        (seen, polls): (&SeenRequest, u64),
         terms: &Terms,
         findings: &mut Findings,
     ) {
@@ -323,7 +354,11 @@ impl Link {
                 format!("{api:?} v{version} {correlation_id} to node {node} on {id:?}: {what}")
             });
         };
-        if self.is_closed || self.is_spoilt {
+        let is_spoilt = self.spoilt.is_some_and(|spoilt| {
+            let is_excused = *api == Api::ApiVersions || spoilt.had_begun_one && self.has_begun_one;
+            spoilt.poll != polls || !is_excused
+        });
+        if self.is_closed || is_spoilt {
             broken(Property::P11, "after the connection had to be closed");
         }
         if self

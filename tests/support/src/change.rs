@@ -156,7 +156,7 @@ impl Cluster {
                 self.on_partition(&topic, partition, |partition| partition.elect(leader));
             }
             Change::ForgetProducers(topic, partition) => {
-                self.on_partition(&topic, partition, |partition| partition.producers.forget());
+                self.on_partition(&topic, partition, Partition::forget_producers);
             }
             Change::Truncate(topic, partition, offset) => {
                 self.on_partition(&topic, partition, |partition| {

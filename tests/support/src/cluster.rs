@@ -230,6 +230,12 @@ impl Cluster {
             .map_or(0, |partition| partition.log.end())
     }
 
+    /// Whether a partition was ever told to forget its producers.
+    pub fn has_forgotten_producers(&self, topic: &str, partition: i32) -> bool {
+        self.partition(topic, partition)
+            .is_some_and(|partition| partition.has_forgotten)
+    }
+
     /// How many partitions a topic has; 0 if there is no such topic.
     pub fn partitions(&self, topic: &str) -> i32 {
         self.topics.get(topic).map_or(0, |topic| {

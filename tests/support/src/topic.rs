@@ -35,6 +35,8 @@ pub(crate) struct Partition {
     pub(crate) replicas: Vec<i32>,
     /// Fewer replicas than live are in sync.
     pub(crate) isr: Option<Isr>,
+    /// Producers were forgotten, but for the log.
+    pub(crate) has_forgotten: bool,
     /// Up to here every replica has the log.
     replicated: i64,
 }
@@ -56,6 +58,7 @@ impl Partition {
             leader_epoch: 0,
             replicas,
             isr: None,
+            has_forgotten: false,
             replicated: 0,
         }
     }
@@ -84,6 +87,11 @@ impl Partition {
         if let Some(leader) = leader.filter(|leader| !self.replicas.contains(leader)) {
             self.replicas.push(leader);
         }
+    }
+
+    pub(crate) fn forget_producers(&mut self) {
+        self.producers.forget();
+        self.has_forgotten = true;
     }
 
     /// Loses the end of the log; what is known of producers is read from the rest, as by a leader

@@ -67,6 +67,20 @@ fn graceful_close_without_a_cluster_ends_by_the_delivery_timeout() {
 }
 
 #[test]
+fn closing_sender_does_not_wait_once_the_last_batch_has_expired() {
+    let mut bench = Bench::new(plain(), &[1]);
+    bench.client.make_unready(1, Duration::MAX);
+    let handle = bench.send(0);
+    bench.turn();
+    bench.shared.begin_close();
+    bench.advance(120_000);
+    bench.turn();
+    assert!(handle.is_done());
+    assert_eq!(bench.client.last_timeout(), Duration::ZERO);
+    assert!(bench.sender.is_done());
+}
+
+#[test]
 fn forced_close_ends_batches_in_every_state_with_what_is_known_of_each() {
     let mut bench = Bench::new(plain(), &[1, 1, 2]);
     let handles = in_every_state(&mut bench);

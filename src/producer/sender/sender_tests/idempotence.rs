@@ -89,6 +89,76 @@ fn producer_id_that_is_not_given_is_asked_for_again_after_a_backoff() {
 }
 
 #[test]
+fn producer_id_or_epoch_below_zero_is_none_and_is_asked_for_again_after_a_backoff() {
+    let mut bench = Bench::new(config(), &[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    for (producer_id, epoch) in [(-1, -1), (-1, 0), (7, -1)] {
+        let request = bench.take();
+        bench
+            .client
+            .answer(request, identity(producer_id, epoch, 0));
+        bench.turn();
+        bench.turn();
+        assert!(
+            bench.client.take().is_none(),
+            "brokers would not recognise what is sent twice as {producer_id}/{epoch}"
+        );
+        assert!(bench.client.last_timeout() >= Duration::from_millis(79));
+        bench.next_attempt();
+    }
+    let request = bench.take();
+    bench.client.answer(request, identity(7, 0, 0));
+    bench.turn();
+    bench.turn();
+    let request = bench.take();
+    let batch = on_wire(&request)[0];
+    assert_eq!((batch.producer_id, batch.epoch), (7, 0));
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&handle), Some(0));
+}
+
+#[test]
+fn topic_id_that_was_unknown_proves_nothing_under_the_same_id() {
+    let mut bench = Bench::idempotent(&[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    let before = stamp(&request);
+    bench.refuse(request, 100);
+    bench.turn();
+    bench.next_attempt();
+    let request = bench.take();
+    assert_eq!(stamp(&request), before);
+    bench.refuse(request, 45);
+    bench.turn();
+    bench.next_attempt();
+    assert!(bench.client.take().is_none(), "not under a new epoch");
+    assert_eq!(
+        failed(&handle),
+        (ErrorKind::OutOfOrderSequence, Persistence::Unknown)
+    );
+}
+
+#[test]
+fn topic_id_that_was_unknown_lets_the_batch_go_to_the_topics_successor() {
+    let mut bench = Bench::idempotent(&[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 100);
+    bench.turn();
+    bench.learn(Uuid([9; 16]), &[1], 1);
+    bench.next_attempt();
+    let request = bench.take();
+    assert_eq!(stamp(&request), (1, 0));
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&handle), Some(0));
+}
+
+#[test]
 fn producer_id_that_is_not_authorized_fails_what_waits_and_is_asked_for_again() {
     let mut bench = Bench::new(config(), &[1]);
     let handle = bench.send(0);

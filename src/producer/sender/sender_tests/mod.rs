@@ -2,6 +2,7 @@
 
 mod closing;
 mod delivery;
+mod ending_order;
 mod idempotence;
 #[cfg(feature = "planted")]
 mod planted;

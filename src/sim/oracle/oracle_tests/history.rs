@@ -93,12 +93,27 @@ impl History {
         let topics = [&1_i32.to_be_bytes()[..], &text("t")].concat();
         let id = self.ask(link, 3, 1, &topics);
         self.answer(link, id, &metadata());
+        self.give_identity(link, (PRODUCER, 0));
+    }
+
+    fn give_identity(&mut self, link: u64, (producer_id, epoch): (i64, i16)) {
         let asked = [&(-1_i16).to_be_bytes()[..], &i32::MAX.to_be_bytes()].concat();
         let id = self.ask(link, 22, 0, &asked);
         let mut told = [0; 6].to_vec();
-        told.extend_from_slice(&PRODUCER.to_be_bytes());
-        told.extend_from_slice(&0_i16.to_be_bytes());
+        told.extend_from_slice(&producer_id.to_be_bytes());
+        told.extend_from_slice(&epoch.to_be_bytes());
         self.answer(link, id, &told);
+    }
+
+    /// A broker answers InitProducerId with this, and no error.
+    pub(super) fn given(&mut self, producer_id: i64, epoch: i16) {
+        self.give_identity(1, (producer_id, epoch));
+    }
+
+    /// A partition forgets its producers.
+    pub(super) fn forgets(&mut self, partition: i32) {
+        let log = self.logs.0.get_mut(&(0, partition)).unwrap();
+        log.has_forgotten = true;
     }
 
     /// A request of any API.

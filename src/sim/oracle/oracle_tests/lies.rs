@@ -2,7 +2,7 @@
 
 use super::history::History;
 use crate::error::{ErrorKind, Persistence};
-use crate::sim::ledger::BlockingCall;
+use crate::sim::ledger::{BlockingCall, Violation};
 
 #[test]
 fn right_history_with_a_retry_and_a_new_epoch_passes() {
@@ -235,6 +235,7 @@ fn call_that_returns_late_or_never_breaks_p4() {
             began: ms(1_000),
             timeout: Some(ms(500)),
             ended: ended.map(ms),
+            is_abandoned: false,
         });
         history.breaks("P4", "send of 500ms");
     }
@@ -250,10 +251,28 @@ fn flush_that_returns_before_an_earlier_record_has_its_outcome_breaks_p4() {
         began: history.now,
         timeout: None,
         ended: Some(history.now),
+        is_abandoned: false,
     });
     history.passes(1);
     history.succeeds(&sent);
     history.breaks("P4", "flush");
+}
+
+#[test]
+fn flush_that_is_dropped_before_it_returns_has_promised_nothing() {
+    let mut history = History::idempotent();
+    let sent = history.send_new(1, 0, 0);
+    history.passes(1);
+    history.ledger.blocking_calls.push(BlockingCall {
+        name: "flush",
+        began: history.now,
+        timeout: None,
+        ended: Some(history.now),
+        is_abandoned: true,
+    });
+    history.passes(1);
+    history.succeeds(&sent);
+    assert_eq!(history.judged(), []);
 }
 
 #[test]
@@ -395,6 +414,68 @@ fn producer_id_of_nobody_breaks_p7() {
     let first = history.send_new(1, -3, 0);
     history.succeeds(&first);
     history.breaks("P7", "nobody gave out");
+}
+
+#[test]
+fn producer_id_that_is_none_breaks_p7_though_somebody_gave_it_out() {
+    let mut history = History::idempotent();
+    history.given(-1, -1);
+    let id = history.record(0);
+    let sent = history.send_bare(1, &[id], -1);
+    history.succeeds(&sent);
+    let found = history.judged();
+    let hit = |one: &Violation| one.property == "P7" && one.text.contains("nobody gave out");
+    assert!(found.iter().any(hit), "{found:#?}");
+}
+
+#[test]
+fn repetition_is_allowed_only_in_a_partition_that_has_forgotten_its_producers() {
+    for (forgotten, is_allowed) in [(None, false), (Some(1), false), (Some(0), true)] {
+        let mut history = History::idempotent();
+        let sent = history.send_new(1, 0, 0);
+        history.append(&sent);
+        history.closes(1);
+        history.set_up(2);
+        if let Some(partition) = forgotten {
+            history.forgets(partition);
+        }
+        let again = history.resend(&sent, 2);
+        history.succeeds(&again);
+        let found = history.judged();
+        assert_eq!(found.is_empty(), is_allowed, "{forgotten:?} {found:#?}");
+        let twice = |one: &Violation| one.property == "P1" && one.text.contains("more than once");
+        assert_eq!(found.iter().any(twice), !is_allowed);
+    }
+}
+
+#[test]
+fn record_whose_outcome_nobody_asked_for_is_judged_by_its_partition_too() {
+    for is_allowed in [false, true] {
+        let mut history = History::idempotent();
+        let sent = history.send_new(1, 0, 0);
+        history.ledger.entry(sent.ids()[0]).wants_callback = false;
+        history.append(&sent);
+        history.closes(1);
+        history.set_up(2);
+        history.forgets(if is_allowed { 0 } else { 1 });
+        let again = history.resend(&sent, 2);
+        let offset = history.append(&again);
+        history.told(&again, (0, offset));
+        let found = history.judged();
+        assert_eq!(found.is_empty(), is_allowed, "{found:#?}");
+    }
+}
+
+#[test]
+fn repetition_of_what_was_answered_breaks_p1_though_the_producer_was_forgotten() {
+    let mut history = History::idempotent();
+    let sent = history.send_new(1, 0, 0);
+    history.succeeds(&sent);
+    history.forgets(0);
+    history.append(&sent);
+    let found = history.judged();
+    let twice = |one: &Violation| one.property == "P1" && one.text.contains("more than once");
+    assert!(found.iter().any(twice), "{found:#?}");
 }
 
 #[test]

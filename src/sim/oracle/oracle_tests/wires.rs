@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::history::{History, NODE};
 use crate::network::WireId;
+use crate::sim::run::tests::simple;
 
 #[test]
 fn request_before_the_node_said_what_it_speaks_breaks_p1() {
@@ -74,6 +75,58 @@ fn request_after_an_answer_to_nothing_breaks_p11() {
 }
 
 #[test]
+fn next_question_about_versions_before_the_client_came_to_an_answer_to_nothing_is_right() {
+    // Both answers were read at once; the first of them asks for another version.
+    let mut history = History::idempotent();
+    history.answer(1, 99, &[0; 20]);
+    history.ask(1, 18, 0, &[]);
+    history.closes(1);
+    history.passes_as_right();
+}
+
+#[test]
+fn question_about_versions_a_poll_after_an_answer_to_nothing_breaks_p11() {
+    let mut history = History::idempotent();
+    history.answer(1, 99, &[0; 20]);
+    history.oracle.on_poll(history.now, Duration::ZERO, true);
+    history.ask(1, 18, 0, &[]);
+    history.breaks("P11", "after the connection");
+}
+
+#[test]
+fn request_half_written_before_an_answer_to_nothing_may_be_finished_and_no_other() {
+    let mut history = History::idempotent();
+    history.oracle.on_part_of_request(WireId(1));
+    history.answer(1, 99, &[0; 20]);
+    history.ask(1, 3, 1, &0_i32.to_be_bytes());
+    assert_eq!(history.oracle.take_violations(), []);
+    history.ask(1, 3, 1, &0_i32.to_be_bytes());
+    history.breaks("P11", "after the connection");
+}
+
+#[test]
+fn answer_behind_one_that_cannot_be_one_is_not_heard() {
+    for is_asked_for in [false, true] {
+        let mut scenario = simple(1);
+        (scenario.config.acks, scenario.config.idempotence) = (1, false);
+        let mut history = History::of(&scenario);
+        history.set_up(1);
+        let asked = history.ask(1, 3, 1, &0_i32.to_be_bytes());
+        let id = history.record(0);
+        let sent = history.send_bare(1, &[id], 1);
+        let offset = history.append(&sent);
+        let stray = if is_asked_for { asked } else { 99 };
+        history.answer(1, stray, &[0x7f; 20]);
+        history.told(&sent, (0, offset));
+        history.closes(1);
+        history.set_up(2);
+        let again = history.send_bare(2, &[id], 1);
+        history.succeeds(&again);
+        history.passes_as_right();
+    }
+}
+
+#[test]
 fn sixth_request_in_flight_breaks_p2() {
     let mut history = History::idempotent();
     for _ in 0..5 {
@@ -124,6 +177,33 @@ fn polls_that_bring_something_are_no_spinning() {
     for _ in 0..5_000 {
         history.now += Duration::from_micros(1);
         history.oracle.on_poll(history.now, Duration::ZERO, true);
+    }
+    assert!(!history.oracle.wants_to_stop());
+    history.passes_as_right();
+}
+
+#[test]
+fn polls_between_which_batches_end_without_an_answer_are_no_spinning() {
+    // So they do where a node speaks no version that is needed: one batch of each partition a turn.
+    let mut history = History::idempotent();
+    for _ in 0..5_000 {
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, true);
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_outcome();
+    }
+    assert!(!history.oracle.wants_to_stop());
+    history.passes_as_right();
+}
+
+#[test]
+fn polls_after_which_the_client_goes_on_reading_are_no_spinning() {
+    let mut history = History::idempotent();
+    for _ in 0..5_000 {
+        history.now += Duration::from_micros(1);
+        history.oracle.on_poll(history.now, Duration::ZERO, false);
+        history.oracle.on_read();
     }
     assert!(!history.oracle.wants_to_stop());
     history.passes_as_right();
