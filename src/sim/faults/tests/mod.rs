@@ -59,6 +59,8 @@ fn acknowledged(words: &str) -> u64 {
 fn moving(kind: FaultKind, by_name: bool) -> Scenario {
     let mut scenario = busy(3);
     scenario.config.bootstrap_by_name = by_name;
+    // Probes have eight seconds then.
+    scenario.config.setup_timeout_ms = (1_000, 3_000);
     scenario.faults = vec![alone(kind, 3)];
     scenario
 }
