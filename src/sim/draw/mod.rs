@@ -12,10 +12,10 @@ pub(crate) use self::contradiction::Contradiction;
 
 use std::time::Duration;
 
-use super::faults;
+use super::faults::{self, FaultKind};
 use super::pending;
 use super::scenario::{Ending, Scenario};
-use super::streams::{Draw, stream};
+use super::streams::{Draw, derive, stream};
 
 /// What may be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,12 @@ impl Scenario {
             safety * u32::try_from(random.between(20, 700)).expect("small") / 1000
         };
         let ending = match random.below(100) {
-            0..10 => Ending::CloseEarly {
+            // While it only begins: connections, metadata, the producer id.
+            0..3 => Ending::CloseEarly {
+                at: Duration::from_millis(random.log_between(1, 2_000)),
+                timeout: Duration::from_millis(random.log_between(1, 1_000) - 1),
+            },
+            3..10 => Ending::CloseEarly {
                 at: at(&mut random),
                 timeout: Duration::from_millis(match random.below(3) {
                     0 => 0,
@@ -52,7 +57,7 @@ impl Scenario {
             _ => Ending::Close,
         };
         let threads = threads::draw(seed, is_wild, safety);
-        let faults = faults::draw(
+        let mut plans = faults::draw(
             seed,
             &faults::Parts {
                 cluster: &cluster,
@@ -62,12 +67,26 @@ impl Scenario {
                 kinds: pending::kinds(mix),
             },
         );
+        let is_early = |at: &Duration| *at <= Duration::from_secs(2);
+        if matches!(&ending, Ending::CloseEarly { at, .. } if is_early(at))
+            && config.idempotence
+            && random.chance(500)
+        {
+            plans.retain(|plan| plan.kind != FaultKind::InitProducerIdHangs);
+            plans.push(faults::FaultPlan {
+                kind: FaultKind::InitProducerIdHangs,
+                seed: derive(seed, "no id before the close", 0),
+                strength: 999,
+                from: Duration::ZERO,
+                until: safety,
+            });
+        }
         Self {
             seed,
             config,
             cluster,
             threads,
-            faults,
+            faults: plans,
             safety,
             ending,
         }

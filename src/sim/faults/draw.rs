@@ -37,7 +37,8 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
     let lasting: Vec<FaultKind> = kinds
         .iter()
         .copied()
-        .filter(|kind| !kind.ends_the_producer())
+        // And alone, without a producer id, nothing would ever happen.
+        .filter(|kind| !kind.ends_the_producer() && *kind != FaultKind::InitProducerIdHangs)
         .collect();
     if random.chance(105) && !lasting.is_empty() {
         let kind = *random.pick(&lasting);

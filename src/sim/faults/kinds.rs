@@ -109,6 +109,7 @@ catalogue! {
     HiddenPartition, "hidden-partition", Broker, "Metadata leaves out a partition.";
     HiddenBroker, "hidden-broker", Broker, "Metadata leaves out a broker that leads.";
     InitProducerIdCode, "init-producer-id-code", Broker, "InitProducerId is answered with a retriable code.";
+    InitProducerIdHangs, "init-producer-id-hangs", Broker, "InitProducerId is answered late, or never.";
     WrongLeaderHints, "wrong-leader-hints", Broker, "Leaders move, and the old one names a node that does not lead.";
     ConfusedNode, "confused-node", Broker, "A node answers everything with one retriable code.";
 
@@ -164,6 +165,7 @@ impl FaultKind {
         matches!(
             self,
             Self::InitProducerIdCode
+                | Self::InitProducerIdHangs
                 | Self::ProducersForgotten
                 | Self::SequenceCode
                 | Self::NoProducerId

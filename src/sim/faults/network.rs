@@ -232,14 +232,16 @@ impl NetworkFaults {
         for active in in_force(&mut self.active, now, node) {
             let Active { plan, random, .. } = active;
             let (bytes, full_for) = match plan.kind {
-                FaultKind::SlowLink if backlog > LONGEST_BACKLOG => (0, backlog / 2),
+                FaultKind::SlowLink if backlog > LONGEST_BACKLOG => {
+                    (random.part_of(offered), backlog / 2)
+                }
                 FaultKind::ShortWrites if random.one_of(plan.scaled(50, 700)) => {
                     let longest = plan.scaled(100, 50_000);
                     (random.part_of(offered), random.us(1, longest))
                 }
-                FaultKind::FullSendBuffer if random.one_of(plan.scaled(2, 60)) => {
+                FaultKind::FullSendBuffer if random.one_of(plan.scaled(5, 200)) => {
                     let longest = plan.scaled(2_000, 60_000);
-                    (random.part_of(offered), random.ms(500, longest))
+                    (random.part_of(offered), random.ms(100, longest))
                 }
                 _ => continue,
             };

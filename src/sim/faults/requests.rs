@@ -86,6 +86,7 @@ fn one_in(plan: &FaultPlan) -> Option<u64> {
         Kind::LyingMetadata | Kind::OddApiVersions | Kind::NoProducerId => (4, 2),
         Kind::RebootstrapRequired => (4, 2),
         Kind::ApiVersionsCode | Kind::MetadataCode | Kind::InitProducerIdCode => (4, 2),
+        Kind::InitProducerIdHangs => (2, 1),
         _ => return None,
     };
     Some(plan.scaled(weak, strong))
@@ -104,7 +105,9 @@ fn api_of(kind: FaultKind, random: &mut Random) -> Option<Api> {
         | Kind::LyingProduceAnswer => Some(Api::Produce),
         Kind::ApiVersionsCode | Kind::OddApiVersions => Some(Api::ApiVersions),
         Kind::MetadataCode | Kind::LyingMetadata | Kind::RebootstrapRequired => Some(Api::Metadata),
-        Kind::InitProducerIdCode | Kind::NoProducerId => Some(Api::InitProducerId),
+        Kind::InitProducerIdCode | Kind::InitProducerIdHangs | Kind::NoProducerId => {
+            Some(Api::InitProducerId)
+        }
         // Most requests are Produce: the others would hardly ever be struck.
         _ => random.chance(300).then(|| *random.pick(&Api::ALL)),
     }
@@ -139,6 +142,11 @@ fn effect(plan: &FaultPlan, random: &mut Random) -> Effect {
         Kind::ApiVersionsCode => Effect::Error(*random.pick(&[35, 42, -1, 7, 58])),
         Kind::MetadataCode => Effect::Error(*random.pick(&[3, 5, 5, 6, 9, 72, 29, 17, -1])),
         Kind::InitProducerIdCode => Effect::Error(*random.pick(&[14, 15, 16, 7, 51])),
+        Kind::InitProducerIdHangs if random.chance(300) => Effect::Swallow,
+        Kind::InitProducerIdHangs => {
+            let ms = random.log_between(50, plan.scaled(2_000, 60_000));
+            Effect::Delay(i64::try_from(ms).expect("short"))
+        }
         Kind::RebootstrapRequired => Effect::Error(REBOOTSTRAP_REQUIRED),
         kind => hostile(kind, random),
     }

@@ -31,6 +31,7 @@ pub(super) fn judge(
             judge_flush(call, ledger, findings);
         }
     }
+    judge_memory(terms, ledger, findings);
     judge_remains(terms, remains, findings);
     judge_probes((terms, wire, stalls), ledger, findings);
 }
@@ -134,6 +135,43 @@ fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
                 call.began
             )
         });
+    }
+}
+
+/// P6: the values alone of what was accepted and has no outcome never exceed `buffer.memory`.
+fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
+    // What ends and what is accepted in one instant ends first.
+    let mut changes: Vec<(Duration, bool, i64, bool)> = Vec::new();
+    for entry in &ledger.entries {
+        // Without a callback nobody knows when it ended.
+        let (Some(at), true, Some(bytes)) = (
+            entry.accepted_at,
+            entry.wants_callback,
+            entry.spec.value_bytes,
+        ) else {
+            continue;
+        };
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        // A callback may send before the batch that it belongs to has ended with the last of them.
+        changes.push((at, true, bytes, entry.thread < terms.threads));
+        if let Some((ended_at, _)) = entry.callbacks.first() {
+            changes.push((*ended_at, false, bytes, false));
+        }
+    }
+    changes.sort_unstable();
+    let most = i64::try_from(terms.buffer_memory).unwrap_or(i64::MAX);
+    let mut held = 0;
+    for (at, is_accepted, bytes, is_judged) in changes {
+        if !is_accepted {
+            held -= bytes;
+            continue;
+        }
+        held += bytes;
+        if is_judged && held > most {
+            return findings.broken(Property::P6, at, || {
+                format!("records of {held} bytes are held at once (buffer.memory is {most})")
+            });
+        }
     }
 }
 

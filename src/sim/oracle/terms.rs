@@ -32,6 +32,8 @@ pub(super) struct Terms {
     pub(super) shortest_reconnect: Duration,
     pub(super) longest_backoff: Duration,
     pub(super) longest_setup: Duration,
+    /// Beyond these, records come from callbacks.
+    pub(super) threads: usize,
     /// Connections to a node may lead to another one.
     pub(super) addresses_move: bool,
     /// Something keeps the application's or the Sender's own thread from its work.
@@ -72,6 +74,7 @@ impl Terms {
             first_sequence: config.first_sequence,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,
+            threads: scenario.threads.len(),
             linger: ms(config.linger_ms),
             request_timeout: ms(config.request_timeout_ms),
             delivery_timeout: ms(config.delivery_timeout_ms),

@@ -118,6 +118,7 @@ effects! {
     hidden_partition_makes_another_run: HiddenPartition;
     hidden_broker_makes_another_run: HiddenBroker;
     init_producer_id_code_makes_another_run: InitProducerIdCode;
+    init_producer_id_hangs_makes_another_run: InitProducerIdHangs;
     wrong_leader_hints_makes_another_run: WrongLeaderHints;
     confused_node_makes_another_run: ConfusedNode;
     leader_moves_makes_another_run: LeaderMoves;

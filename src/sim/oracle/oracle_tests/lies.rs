@@ -3,6 +3,7 @@
 use super::history::History;
 use crate::error::{ErrorKind, Persistence};
 use crate::sim::ledger::{BlockingCall, Violation};
+use crate::sim::run::tests::simple;
 
 #[test]
 fn right_history_with_a_retry_and_a_new_epoch_passes() {
@@ -321,6 +322,27 @@ fn memory_batches_or_connections_that_are_left_break_p6() {
         spoil(&mut history);
         history.breaks("P6", text);
     }
+}
+
+#[test]
+fn records_beyond_buffer_memory_at_once_break_p6_and_one_after_the_other_do_not() {
+    let mut scenario = simple(1);
+    // Two records.
+    scenario.config.buffer_memory = 50;
+    let sends = |counts: &[usize]| {
+        let mut history = History::of(&scenario);
+        history.set_up(1);
+        let mut sequence = 0;
+        for count in counts {
+            let sent = history.send_new(*count, 0, sequence);
+            history.passes(1);
+            history.succeeds(&sent);
+            sequence += i32::try_from(*count).unwrap();
+        }
+        history
+    };
+    sends(&[2, 2, 1, 2]).passes_as_right();
+    sends(&[2, 3]).breaks("P6", "held at once");
 }
 
 #[test]
