@@ -179,12 +179,12 @@ impl MetadataState {
             return Some(Ok(Arc::clone(&self.cluster)));
         }
         let (code, at) = self.topics.get(topic)?.error?;
-        // A forbidden name stays one; rights can have been given since another waiter asked (B8).
-        let is_final = match code {
-            ErrorCode::INVALID_TOPIC_EXCEPTION => true,
-            ErrorCode::TOPIC_AUTHORIZATION_FAILED => at > since,
-            _ => false,
-        };
+        // Rights, rules, or whoever answered wrongly can have changed since another waiter asked (B8).
+        let is_refusal = matches!(
+            code,
+            ErrorCode::INVALID_TOPIC_EXCEPTION | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        );
+        let is_final = is_refusal && at > since;
         is_final.then(|| Err(code.to_error(&format!("metadata of topic {topic}"))))
     }
 

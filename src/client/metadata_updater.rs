@@ -155,6 +155,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 self.metadata.note_failure(error.clone());
                 self.updater.request_failed(now, &mut self.random);
                 self.metadata.fail_waiters(&error);
+                self.ask_for_versions_again(node, &error, now);
                 return self.metadata.time_to_next_update(now);
             }
         };

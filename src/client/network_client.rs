@@ -22,7 +22,7 @@ use crate::cluster::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
 use crate::network::{NetworkSend, PollOutcome, Selectable, Send};
 use crate::protocol::messages::ApiRequest;
-use crate::protocol::{FrameWriter, RequestHeader};
+use crate::protocol::{FrameWriter, RequestHeader, VersionRange};
 use crate::random::Random;
 use crate::time::Time;
 
@@ -236,6 +236,14 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         id
     }
 
+    /// What a node said of its versions holds for one connection: the next one may tell better. A
+    /// connection that has something else to do is left to it.
+    pub(super) fn ask_for_versions_again(&mut self, node: NodeId, error: &Error, now: Instant) {
+        if self.in_flight.count(node) == 0 {
+            self.close_connection(node, error, now);
+        }
+    }
+
     /// Requests of others, without those of the client.
     fn refuse(&mut self, request: ClientRequest<T>, outcome: Outcome, now: Instant) {
         self.done.push(ClientResponse {
@@ -331,6 +339,13 @@ impl<S: Selectable, T> KafkaClient<T> for NetworkClient<S, T> {
             Err(none) => {
                 let message = format!("{}: {none}", self.states.address(node));
                 let error = Error::new(ErrorKind::UnsupportedVersion, message);
+                let is_of_node = self
+                    .api_versions
+                    .usable_version(node, api_key, VersionRange::ALL)
+                    .is_err();
+                if is_of_node {
+                    self.ask_for_versions_again(node, &error, now);
+                }
                 self.refuse(request, Outcome::UnsupportedVersion(error), now);
             }
         }

@@ -334,8 +334,10 @@ const NOTES: &[&str] = &[
      that it was not appended, and nothing later was stamped, its sequences are used again, as nobody has seen them.",
     "There are no sequences. What is watched instead: with one request in flight at most one \
      unanswered batch per partition, over all connections.",
-    "Within 2 x (`request.timeout.ms` or the longest connection setup + the longest backoff), unless a broker \
-     told the producer that it is fenced or not authorised, which ends it.",
+    "Within 2 x (`request.timeout.ms` or the longest connection setup + the longest backoff), as long as \
+     `bootstrap.servers` leads to a broker, unless a broker told the producer that it is fenced or not authorised, \
+     which ends it. What is acknowledged by then is a new record, not the first: `retries` or its neighbours in a \
+     batch may end one.",
     "A partition whose own node answers everything waits for no other: whenever a record is due and its node's \
      connection is idle, it leaves within 100 ms. Exceptions that belong to all partitions: the first producer id, \
      `buffer.memory`, and a Sender that gets no processor or is inside user code.",

@@ -43,6 +43,16 @@ pub(super) fn host_of(node: i32) -> String {
     format!("broker-{node}.sim")
 }
 
+/// Empty if the producer is given names.
+pub(super) fn bootstrap_addresses(plan: &ConfigPlan) -> Vec<SocketAddr> {
+    if plan.bootstrap_by_name {
+        return Vec::new();
+    }
+    (1..=plan.bootstrap_servers)
+        .map(|node| SocketAddr::new(address_of(i32::try_from(node).expect("few")), PORT))
+        .collect()
+}
+
 fn address_of(node: i32) -> IpAddr {
     let last = u8::try_from(node).expect("few nodes");
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))

@@ -61,7 +61,7 @@ impl World {
             self.applications
                 .as_ref()
                 .and_then(Applications::next_event),
-            self.probes.has_woken().then_some(Duration::ZERO),
+            self.probes.next_event(),
         ]
         .into_iter()
         .flatten()

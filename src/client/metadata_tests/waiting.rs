@@ -78,7 +78,7 @@ fn unauthorized_topic_fails_every_waiter_of_it_and_nobody_else() {
 }
 
 #[test]
-fn invalid_topic_fails_at_once_from_then_on() {
+fn invalid_topic_fails_the_waits_of_now_and_is_asked_for_again_by_later_ones() {
     let fixture = Fixture::started();
     let mut ticket = MetadataTicket::default();
     fixture.wait_for("t", &mut ticket);
@@ -87,15 +87,17 @@ fn invalid_topic_fails_at_once_from_then_on() {
         error_of(fixture.wait_for("t", &mut ticket)).kind(),
         ErrorKind::InvalidTopic
     );
-    let mut later = MetadataTicket::default();
-    assert_eq!(
-        error_of(fixture.wait_for("t", &mut later)).kind(),
-        ErrorKind::InvalidTopic
-    );
     assert!(
         fixture.wait() > Duration::from_secs(1),
-        "nothing is asked for it"
+        "nothing is asked for it while nobody waits"
     );
+    let mut later = MetadataTicket::default();
+    assert!(is_pending(&fixture.wait_for("t", &mut later)));
+    fixture.take(vec![topic("t", 1, &[(1, 1)])]);
+    assert!(matches!(
+        fixture.wait_for("t", &mut later),
+        TopicAwait::Ready(_)
+    ));
 }
 
 #[test]

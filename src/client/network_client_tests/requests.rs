@@ -143,6 +143,27 @@ fn version_the_broker_does_not_have_is_never_sent() {
 }
 
 #[test]
+fn versions_that_a_node_lacks_are_asked_for_again_over_another_connection() {
+    let mut harness = Harness::with("10.0.0.9:9092", |_| {});
+    harness.versions.retain(|(key, _, _)| *key != 0);
+    let mut ticket = MetadataTicket::default();
+    harness.await_topic("t", &mut ticket);
+    harness.settle();
+    assert!(harness.connect(1));
+    harness.versions = VERSIONS.to_vec();
+    harness.produce(1, 1);
+    harness.poll(Duration::ZERO);
+    let Outcome::UnsupportedVersion(_) = harness.response().outcome else {
+        panic!("sent");
+    };
+    assert!(!harness.is_ready(1), "the next connection tells anew");
+    harness.run(Duration::from_secs(2));
+    assert!(harness.connect(1));
+    harness.produce(1, 2);
+    assert_eq!(harness.apis_at(1), [0]);
+}
+
+#[test]
 fn correlation_ids_leave_out_those_of_sasl() {
     let mut harness = Harness::up("10.0.0.9:9092");
     harness.client.next_correlation_id = i32::MAX - 9;

@@ -58,7 +58,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Outcome::TimedOut { error } => {
                 self.on_unanswered(tag, ErrorKind::Timeout, (false, error), now);
             }
-            Outcome::UnsupportedVersion(error) => self.on_unsupported(tag, &error, now),
+            // Nothing was sent. The client asks the node again what it has.
+            Outcome::UnsupportedVersion(error) => {
+                self.on_unanswered(tag, ErrorKind::UnsupportedVersion, (true, error), now);
+            }
         }
         if self.guarantees_order_by_muting() {
             for (_, sent) in tag.sent() {
@@ -117,22 +120,6 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         let text = format!("{}: {}", self.last_attempt_text(&batch, now), why.error);
         let error = Error::new(why.kind, text).with_source(why.error.clone());
         self.fail(batch, error.into(), false, now);
-    }
-
-    /// The broker has no version that is allowed; nothing was sent.
-    fn on_unsupported(&mut self, tag: &ProduceTag, why: &Error, now: Instant) {
-        for (_, sent) in tag.sent() {
-            if let Some(mut batch) = self.in_flight.remove(sent.batch) {
-                batch.attempt_proved_not_written();
-                let text = format!("{}: {why}", attempt_text(&batch, now));
-                let error =
-                    Error::new(ErrorKind::UnsupportedVersion, text).with_source(why.clone());
-                if self.config.idempotence {
-                    self.shared.set_fatal(&error);
-                }
-                self.fail(batch, error.into(), false, now);
-            }
-        }
     }
 
     fn on_answered(&mut self, answered: Answered<'_>, endpoints: &[Node], now: Instant) {
@@ -362,7 +349,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     pub(super) fn end_expired(&mut self, batch: ProducerBatch, on_the_way: bool, now: Instant) {
-        let error = expired(&batch, on_the_way, now);
+        let refusal = self.identity_request.refusal().cloned();
+        let error = expired(&batch, on_the_way, refusal.as_ref(), now);
         self.fail(batch, error.into(), false, now);
     }
 

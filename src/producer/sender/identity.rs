@@ -20,11 +20,18 @@ pub(super) struct IdentityRequest {
     in_flight: bool,
     failures: u32,
     not_before: Option<Instant>,
+    /// The node that was asked last named no version of InitProducerId that we have.
+    refusal: Option<Error>,
 }
 
 impl IdentityRequest {
     pub(super) fn is_in_flight(&self) -> bool {
         self.in_flight
+    }
+
+    /// Why there is no id, if more than time is missing.
+    pub(super) fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
     }
 }
 
@@ -67,6 +74,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     pub(super) fn on_identity_outcome(&mut self, outcome: Outcome, now: Instant) {
         self.identity_request.in_flight = false;
+        self.identity_request.refusal = None;
         match outcome {
             Outcome::Response(ApiResponse::InitProducerId(response)) => {
                 self.on_identity_response(&response, now);
@@ -82,12 +90,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             }
             Outcome::Sent => self.ask_again_later(now),
             Outcome::UnsupportedVersion(error) => {
+                // One node, or one answer, is not the cluster's last word: what waits ends with this
+                // if no other word comes in its time.
                 let text = format!(
                     "the broker is too old for idempotence: it has no InitProducerId \
                      (enable.idempotence): {error}"
                 );
                 let error = Error::new(ErrorKind::UnsupportedVersion, text).with_source(error);
-                self.shared.set_fatal(&error);
+                log::error!("{error}; asking again");
+                self.identity_request.refusal = Some(error);
+                self.ask_again_later(now);
             }
         }
     }

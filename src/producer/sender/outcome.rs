@@ -65,7 +65,16 @@ pub(super) fn attempt_text(batch: &ProducerBatch, now: Instant) -> String {
 }
 
 /// The error of a batch whose delivery timeout is over.
-pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> Error {
+/// `refusal`: why there was no producer id.
+pub(super) fn expired(
+    batch: &ProducerBatch,
+    on_the_way: bool,
+    refusal: Option<&Error>,
+    now: Instant,
+) -> Error {
+    let why = batch
+        .last_failure()
+        .or_else(|| refusal.filter(|_| batch.attempts() == 0));
     let waited = now.saturating_duration_since(batch.created()).as_millis();
     let attempts = count(batch.attempts(), "attempt");
     let mut fate = match (batch.attempts(), on_the_way) {
@@ -73,7 +82,7 @@ pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> 
         (_, true) => format!("the last of {attempts} unanswered"),
         (_, false) => format!("waiting to be sent again after {attempts}"),
     };
-    if let Some(why) = batch.last_failure() {
+    if let Some(why) = why {
         fate = format!("{fate}; {why}");
     }
     let text = format!(
@@ -81,8 +90,13 @@ pub(super) fn expired(batch: &ProducerBatch, on_the_way: bool, now: Instant) -> 
         count(batch.record_count(), "record"),
         batch.topic_partition(),
     );
-    let error = Error::new(ErrorKind::Timeout, text);
-    match batch.last_failure() {
+    // Time alone would not have helped.
+    let kind = match why {
+        Some(why) if why.kind() == ErrorKind::UnsupportedVersion => ErrorKind::UnsupportedVersion,
+        _ => ErrorKind::Timeout,
+    };
+    let error = Error::new(kind, text);
+    match why {
         Some(why) => error.with_source(why.clone()),
         None => error,
     }

@@ -28,12 +28,14 @@ pub(crate) use self::network::{Break, ConnectFate, Direction, NetworkFaults};
 pub(crate) use self::plan::{Counts, DrawTime, FaultPlan};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::requests::Armed;
 use self::strikes::{Repair, Striker};
 use super::network::LinkState;
 use super::scenario::Scenario;
+use super::setup::bootstrap_addresses;
 use super::world::World;
 use crate::network::WireId;
 
@@ -51,6 +53,8 @@ pub(crate) struct Faults {
     down: BTreeSet<i32>,
     /// The scenario's topics; what is deleted is not forgotten.
     topics: Vec<String>,
+    /// What `bootstrap.servers` has, if it has no names.
+    bootstrap_addresses: Vec<SocketAddr>,
     stalled_until: Duration,
     new_addresses: u8,
     wall_clock_is_off_by: i64,
@@ -74,6 +78,7 @@ impl Faults {
                 .iter()
                 .map(|topic| topic.name.clone())
                 .collect(),
+            bootstrap_addresses: bootstrap_addresses(&scenario.config),
             stalled_until: Duration::ZERO,
             new_addresses: 0,
             wall_clock_is_off_by: 0,
@@ -151,6 +156,7 @@ impl World {
         let off_by = std::mem::take(&mut self.faults.wall_clock_is_off_by);
         self.clock.jump_wall_clock(-off_by);
         self.names.heal(now);
+        self.heal_endpoints();
         for repair in std::mem::take(&mut self.faults.repairs).into_values() {
             self.repair(repair, now);
         }

@@ -168,11 +168,48 @@ impl World {
             .listeners
             .insert(SocketAddr::new(address, port), node);
         self.names.hosts.insert(host.clone(), vec![address]);
-        if !keeps_name {
+        if keeps_name {
+            self.lead_names_to(node, address);
+        } else {
             self.cluster.apply(Change::SetEndpoint(node, host, port));
         }
         self.cluster.apply(Change::CloseConnections(node));
         Some(now)
+    }
+
+    /// All names that a node ever had mean this address, where it listens at all its ports.
+    fn lead_names_to(&mut self, node: i32, address: IpAddr) {
+        let first = host_of(node);
+        let later = format!("-{first}");
+        for (host, addresses) in &mut self.names.hosts {
+            if *host == first || host.ends_with(&later) {
+                *addresses = vec![address];
+            }
+        }
+        for port in [PORT, PORT + 1] {
+            let place = SocketAddr::new(address, port);
+            self.network.listeners.insert(place, node);
+        }
+    }
+
+    /// Whoever moves a whole cluster leaves `bootstrap.servers` a way to it, and the names that were
+    /// told before. Addresses that were given up stay so: names have to be looked up again. Only
+    /// if `bootstrap.servers` has nothing but addresses, the first of them is good again.
+    pub(super) fn heal_endpoints(&mut self) {
+        for node in self.cluster.nodes() {
+            let mut places = self.network.listeners.iter();
+            let place = places.find(|(_, listener)| **listener == node);
+            if let Some(address) = place.map(|(place, _)| place.ip()) {
+                self.lead_names_to(node, address);
+            }
+        }
+        let listeners = &mut self.network.listeners;
+        let known = &self.faults.bootstrap_addresses;
+        if let Some(first) = known.first() {
+            if !known.iter().any(|place| listeners.contains_key(place)) {
+                listeners.insert(*first, FIRST_NODE);
+            }
+        }
     }
 
     /// The name under which a node is known first.
@@ -204,3 +241,4 @@ impl World {
 }
 
 const MOST_NODES: usize = 7;
+const FIRST_NODE: i32 = 1;

@@ -155,6 +155,7 @@ const POOR_METADATA: &[&str] = &[
     "stale-metadata",
     "stale-restart",
     "lying-metadata",
+    "rebootstrap-required",
     "topic-deleted",
     "topic-recreated",
 ];

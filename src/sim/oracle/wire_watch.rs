@@ -67,7 +67,7 @@ struct Link {
     spoilt: Option<Spoilt>,
     /// A part of the next request is written.
     has_begun_one: bool,
-    /// Or what nobody can read: what comes behind either, it does not hear.
+    /// It read that, or what nobody can read: what comes behind, it does not hear.
     is_deaf: bool,
     is_closed: bool,
 }
@@ -248,7 +248,6 @@ impl WireWatch {
         link.throttled += throttle;
         if asked.api == Api::ApiVersions && told.error == 0 {
             link.versions = Some(told.versions.clone());
-            self.is_ended_by_broker |= lacks_what_we_need(&told.versions);
         }
         let traffic = self.traffic.entry(id).or_default();
         traffic.ends(now, left);
@@ -418,17 +417,6 @@ impl Traffic {
     fn trouble(&mut self, now: Duration) {
         self.in_trouble_at.get_or_insert(now);
     }
-}
-
-/// No version in common, of an API that a producer cannot do without.
-fn lacks_what_we_need(versions: &[(i16, i16, i16)]) -> bool {
-    let needed = [ApiKey::Produce, ApiKey::InitProducerId];
-    !needed.into_iter().all(|key| {
-        let ours = supported_versions(key);
-        versions
-            .iter()
-            .any(|(api, min, max)| *api == key.code() && *min.max(&ours.min) <= *max.min(&ours.max))
-    })
 }
 
 /// The bootstrap's and metadata's name for the same node, one that moved there, and one more.

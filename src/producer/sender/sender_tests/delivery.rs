@@ -234,25 +234,42 @@ fn too_large_batch_fails_and_is_not_written() {
 }
 
 #[test]
-fn unsupported_version_fails_the_batch_and_with_idempotence_all() {
-    for (config, fatal) in [(plain(), false), (config(), true)] {
-        let mut bench = if fatal {
+fn unsupported_version_is_tried_again_until_the_batch_expires_and_then_named() {
+    for (config, idempotence) in [(plain(), false), (config(), true)] {
+        let mut bench = if idempotence {
             Bench::idempotent_with(config, &[1])
         } else {
             Bench::new(config, &[1])
         };
         let handle = bench.send(0);
         bench.turn();
+        for _ in 0..2 {
+            let request = bench.take();
+            let error = Error::new(ErrorKind::UnsupportedVersion, "too old");
+            let outcome = Outcome::UnsupportedVersion(error);
+            bench.client.answer(request, outcome);
+            bench.turn();
+            assert!(bench.client.take().is_none(), "it waits for a backoff");
+            bench.next_attempt();
+        }
         let request = bench.take();
         let error = Error::new(ErrorKind::UnsupportedVersion, "too old");
         let outcome = Outcome::UnsupportedVersion(error);
         bench.client.answer(request, outcome);
         bench.turn();
+        bench.advance(500_000);
+        bench.turn();
         assert_eq!(
             failed(&handle),
             (ErrorKind::UnsupportedVersion, Persistence::NotWritten)
         );
-        assert_eq!(bench.shared.fatal_error().is_some(), fatal);
+        assert!(bench.shared.fatal_error().is_none());
+        let later = bench.send(0);
+        bench.turn();
+        let request = bench.take();
+        bench.acknowledge(request, 1);
+        bench.turn();
+        assert_eq!(offset(&later), Some(1));
     }
 }
 

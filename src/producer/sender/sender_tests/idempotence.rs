@@ -186,34 +186,79 @@ fn producer_id_that_is_not_authorized_fails_what_waits_and_is_asked_for_again() 
 
 #[test]
 fn producer_id_that_cannot_be_had_is_fatal_and_ends_what_comes_later_too() {
-    for outcome in [
-        identity(-1, -1, 42),
-        Outcome::UnsupportedVersion(Error::new(ErrorKind::UnsupportedVersion, "none")),
-    ] {
-        let mut bench = Bench::new(config(), &[1]);
-        let handle = bench.send(0);
-        bench.turn();
-        let request = bench.take();
-        bench.client.answer(request, outcome);
-        bench.turn();
-        bench.turn();
-        assert!(bench.shared.fatal_error().is_some());
-        assert_eq!(failed(&handle).1, Persistence::NotWritten);
-        assert!(
-            bench.client.last_timeout() > Duration::from_secs(1),
-            "no spin"
-        );
-        let later = bench.send(0);
-        bench.turn();
-        assert_eq!(failed(&later).1, Persistence::NotWritten);
-        bench.advance(500_000);
-        bench.turn();
-        bench.turn();
-        assert!(
-            bench.client.last_timeout() > Duration::from_secs(1),
-            "no spin"
-        );
-    }
+    let mut bench = Bench::new(config(), &[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    bench.client.answer(request, identity(-1, -1, 42));
+    bench.turn();
+    bench.turn();
+    assert!(bench.shared.fatal_error().is_some());
+    assert_eq!(failed(&handle).1, Persistence::NotWritten);
+    assert!(
+        bench.client.last_timeout() > Duration::from_secs(1),
+        "no spin"
+    );
+    let later = bench.send(0);
+    bench.turn();
+    assert_eq!(failed(&later).1, Persistence::NotWritten);
+    bench.advance(500_000);
+    bench.turn();
+    bench.turn();
+    assert!(
+        bench.client.last_timeout() > Duration::from_secs(1),
+        "no spin"
+    );
+}
+
+/// What a node says that has no InitProducerId, or says so.
+fn no_version() -> Outcome {
+    Outcome::UnsupportedVersion(Error::new(ErrorKind::UnsupportedVersion, "none"))
+}
+
+#[test]
+fn producer_id_that_a_node_has_no_version_for_is_asked_for_again() {
+    let mut bench = Bench::new(config(), &[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    bench.client.answer(request, no_version());
+    bench.turn();
+    assert!(bench.shared.fatal_error().is_none());
+    bench.next_attempt();
+    let request = bench.take();
+    bench.client.answer(request, identity(7, 0, 0));
+    bench.turn();
+    bench.turn();
+    let request = bench.take();
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&handle), Some(0));
+}
+
+#[test]
+fn producer_id_that_no_node_has_a_version_for_ends_what_waited_its_time_and_nothing_else() {
+    let mut bench = Bench::new(config(), &[1]);
+    let handle = bench.send(0);
+    bench.turn();
+    let request = bench.take();
+    bench.client.answer(request, no_version());
+    bench.turn();
+    bench.advance(500_000);
+    let later = bench.send(0);
+    bench.turn();
+    assert_eq!(
+        failed(&handle),
+        (ErrorKind::UnsupportedVersion, Persistence::NotWritten)
+    );
+    let request = bench.take();
+    bench.client.answer(request, identity(7, 0, 0));
+    bench.turn();
+    bench.turn();
+    let request = bench.take();
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(offset(&later), Some(0));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use super::*;
-use crate::sim::run::run;
 
 /// A few seeds: a fault on the third connection is none where two suffice.
 fn assert_effect(kind: FaultKind) {

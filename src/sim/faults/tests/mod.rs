@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::kinds::FaultKind;
 use super::plan::{FULL_STRENGTH, FaultPlan};
+use crate::sim::run::run;
 use crate::sim::run::tests::simple;
 use crate::sim::scenario::Scenario;
 use crate::sim::streams::derive;
@@ -52,4 +53,34 @@ fn acknowledged(words: &str) -> u64 {
         end.starts_with("Acked").then(|| id.parse::<u64>().unwrap())
     });
     u64::try_from(told.collect::<BTreeSet<_>>().len()).unwrap()
+}
+
+/// Nodes move all the time, and one of `bootstrap.servers` is all that is known at first.
+fn moving(kind: FaultKind, by_name: bool) -> Scenario {
+    let mut scenario = busy(3);
+    scenario.config.bootstrap_by_name = by_name;
+    // Probes have eight seconds then.
+    scenario.config.setup_timeout_ms = (1_000, 3_000);
+    scenario.faults = vec![alone(kind, 3)];
+    scenario
+}
+
+#[test]
+fn cluster_that_moved_is_reached_once_it_is_healed() {
+    for kind in [FaultKind::AddressesChange, FaultKind::NodeReaddressed] {
+        for by_name in [false, true] {
+            let report = run(&moving(kind, by_name), false);
+            assert!(report.fired[&kind] > 1, "{kind:?}");
+            assert_eq!(report.violations, [], "{kind:?}, by name: {by_name}");
+        }
+    }
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn client_that_looks_no_name_up_again_is_found_out_although_the_world_heals() {
+    use crate::planted::{Plant, set_planted};
+    let _planted = set_planted(Some(Plant::R70));
+    let report = run(&moving(FaultKind::AddressesChange, true), false);
+    assert!(report.violations.iter().any(|it| it.property == "P10"));
 }
