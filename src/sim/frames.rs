@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use kafka_protocol::messages::ApiKey;
+use kafka_test_support::Api;
 use kafka_test_support::tap::{SeenBody, SeenTopic, read_request};
 
-use super::answers::Body;
+use super::answers::{self, Told};
 use crate::network::WireId;
 
 /// What the client asked on which connection, so that answers can be read.
@@ -55,12 +56,15 @@ impl Conversations {
         }
     }
 
-    pub(super) fn answered(&mut self, link: WireId, frame: &[u8]) -> Answer {
+    pub(super) fn answered<'f>(&mut self, link: WireId, frame: &'f [u8]) -> Answer<'f> {
         let correlation_id = frame.first_chunk().map(|id| i32::from_be_bytes(*id));
         let head = correlation_id.and_then(|id| self.0.remove(&(link, id)));
         let bytes = frame.len();
-        let body = head.and_then(|head| Body::read(head.api, head.version, frame.get(4..)?));
-        Answer { head, body, bytes }
+        let told = head.and_then(|head| {
+            let api = Api::from_key(head.api)?;
+            Some((api, answers::read(api, head.version, frame)?))
+        });
+        Answer { head, told, bytes }
     }
 
     pub(super) fn closes(&mut self, link: WireId) {
@@ -77,27 +81,29 @@ impl Conversations {
 
 /// An answer, as far as it can be understood.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Answer<'f> {
     head: Option<Head>,
-    body: Option<Body>,
+    told: Option<(Api, Told<'f>)>,
     bytes: usize,
 }
 
-impl Answer {
+impl Answer<'_> {
     /// Every error code in it, 0 too, and the key of its API.
     pub(super) fn codes(&self) -> impl Iterator<Item = (i16, i16)> {
-        let both = self.head.zip(self.body.as_ref());
-        both.into_iter()
-            .flat_map(|(head, body)| body.codes().map(move |code| (head.api, code)))
+        let told = self.told.iter();
+        told.flat_map(|(api, told)| told.codes(*api).map(|code| (api.key(), code)))
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.head, &self.body) {
+        match (&self.head, &self.told) {
             (None, _) => write!(f, "what was not asked, {} bytes", self.bytes),
             (Some(head), None) => write!(f, "{head} with {} bytes that mean nothing", self.bytes),
-            (Some(head), Some(body)) => write!(f, "{head}{body}"),
+            (Some(head), Some((api, told))) => {
+                write!(f, "{head}")?;
+                told.write(*api, f)
+            }
         }
     }
 }

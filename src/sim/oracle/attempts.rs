@@ -12,11 +12,11 @@ use kafka_test_support::tap::{SeenBatch, SeenBody, SeenRequest, SeenTopic};
 use kafka_test_support::{Event, ProducedBatch, StoredBatch, What};
 use uuid::Uuid;
 
-use super::answers::{Told, ToldPartition, Topic};
 use super::findings::Findings;
 use super::terms::{Terms, Tp};
 use super::wire_watch::Place;
 use crate::network::WireId;
+use crate::sim::answers::{Told, ToldPartition, Topic};
 use crate::sim::guarantees::{Property, proves_not_written};
 use crate::sim::ledger::RecordId;
 use crate::sim::payload;

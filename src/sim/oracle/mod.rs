@@ -15,7 +15,6 @@
 //! Requests are put in the order of their correlation ids, which is that of their making, wherever
 //! a slow socket let a later one of another connection overtake.
 
-mod answers;
 mod attempts;
 mod bounds;
 mod findings;

@@ -10,13 +10,13 @@ use kafka_test_support::Api;
 use kafka_test_support::tap::{SeenBody, SeenProduce, SeenRequest, read_request};
 use uuid::Uuid;
 
-use super::answers::{self, Told, Topic};
 use super::attempts::Attempts;
 use super::findings::Findings;
 use super::terms::{Terms, Tp};
 use crate::network::WireId;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::supported_versions;
+use crate::sim::answers::{self, Told, Topic};
 use crate::sim::guarantees::Property;
 
 /// When, at which node, on which connection.
