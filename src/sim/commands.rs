@@ -121,11 +121,7 @@ fn sim() -> Result<bool, String> {
     }
     print!("{}", tally.coverage.tables());
     let compared = main_phase.mul_f64(0.3).max(Duration::from_secs(5));
-    let differences = if tally.failures.is_empty() {
-        differences(&order, &tally, (3, compared))
-    } else {
-        std::collections::BTreeMap::new()
-    };
+    let differences = differences(&order, &tally, (3, compared));
     print!("{}", report::faults(&tally, &differences));
     print!("{}", report::speed(&tally, main_phase, order.threads));
     shrink_failures(&tally, &order);

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) blocking_calls: Vec<BlockingCall>,
     /// Time in which the Sender thread was inside of user code that took its time (D16).
     pub(crate) user_code: Vec<(Duration, Duration)>,
+    /// What callbacks did besides, and what came of it.
+    pub(crate) in_callbacks: Vec<(RecordId, &'static str, Option<ErrorKind>)>,
     /// When nothing more was accepted, if so: `close`, or the last clone dropped.
     pub(crate) closed_at: Option<Duration>,
     /// Broken promises that were seen at once.
@@ -169,6 +171,16 @@ impl Ledger {
         self.violations.push(Violation { property, at, text });
     }
 
+    /// A callback, or what it called, ended otherwise than as usual.
+    pub(crate) fn note_in_callback(
+        &mut self,
+        id: RecordId,
+        what: &'static str,
+        came_of_it: Option<ErrorKind>,
+    ) {
+        self.in_callbacks.push((id, what, came_of_it));
+    }
+
     /// The entry of a record.
     pub(crate) fn entry(&mut self, id: RecordId) -> &mut Entry {
         &mut self.entries[index(id)]
@@ -182,8 +194,9 @@ impl Ledger {
     /// Of what the application was told, without times: the same if a fault made no difference.
     pub(crate) fn outcome_hash(&self) -> u64 {
         let mut digest = Digest::default();
+        self.in_callbacks.hash(&mut digest);
         for entry in &self.entries {
-            entry.refused.hash(&mut digest);
+            (entry.refused, entry.handle.is_some()).hash(&mut digest);
             match entry.end() {
                 Some((
                     _,

@@ -30,6 +30,8 @@ pub(super) fn cluster(plan: &ClusterPlan) -> Cluster {
             .max_message_bytes(topic.max_message_bytes)
             .min_insync_replicas(topic.min_insync_replicas);
         topic_config.log_append_time = topic.log_append_time;
+        // As brokers from 4.0 on have it by default, and older ones may be configured.
+        topic_config.timestamp_after_max_ms = Some(MOST_AHEAD_MS);
         config = config.topic_with(topic_config);
     }
     let mut cluster = Cluster::new(config);
@@ -118,6 +120,8 @@ pub(super) fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
     }
 }
 
+/// `message.timestamp.after.max.ms`.
+pub(super) const MOST_AHEAD_MS: i64 = 3_600_000;
 pub(super) const PORT: u16 = 9092;
 /// Whose brokers there are, the newest first.
 const VERSIONS: [VersionProfile; 4] = [

@@ -38,10 +38,13 @@ fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &Deli
             shared.clock.advance(time);
             shared.ledger.lock().user_code.push((now, now + time));
         }
-        CallbackMood::Panic => std::panic::resume_unwind(Box::new("a callback of the application")),
+        CallbackMood::Panic => {
+            shared.ledger.lock().note_in_callback(id, "panic", None);
+            std::panic::resume_unwind(Box::new("a callback of the application"))
+        }
         CallbackMood::Send => with_producer(shared, |producer| drop(send(shared, producer, id))),
-        CallbackMood::Flush => with_producer(shared, |producer| flush(shared, producer)),
-        CallbackMood::Close => with_producer(shared, |producer| close(shared, producer)),
+        CallbackMood::Flush => with_producer(shared, |producer| flush(shared, producer, id)),
+        CallbackMood::Close => with_producer(shared, |producer| close(shared, producer, id)),
         CallbackMood::Get => with_producer(shared, |producer| get(shared, producer, id)),
     }
 }
@@ -114,8 +117,8 @@ fn spec(shared: &Shared, id: RecordId, cause: RecordId) -> RecordSpec {
 }
 
 /// Waiting for everything would be waiting for oneself.
-fn flush(shared: &Shared, producer: &KafkaProducer) {
-    if !refuses_to_wait(shared, producer) {
+fn flush(shared: &Shared, producer: &KafkaProducer, id: RecordId) {
+    if !refuses_to_wait(shared, producer, id) {
         return;
     }
     let kind = producer.flush().err().map(|error| error.kind());
@@ -126,10 +129,13 @@ fn flush(shared: &Shared, producer: &KafkaProducer) {
 
 /// Asked with the one call that comes back even if it does not refuse: the others would wait for
 /// the only thread there is.
-fn refuses_to_wait(shared: &Shared, producer: &KafkaProducer) -> bool {
+fn refuses_to_wait(shared: &Shared, producer: &KafkaProducer, id: RecordId) -> bool {
     let outcome = producer.flush_timeout(Duration::ZERO);
     let kind = outcome.err().map(|error| error.kind());
     let refuses = kind == Some(ErrorKind::WouldDeadlock);
+    let mut ledger = shared.ledger.lock();
+    ledger.note_in_callback(id, "flush_timeout", kind);
+    drop(ledger);
     if !refuses {
         shared.violation("P13", format!("flush_timeout in a callback: {kind:?}"));
     }
@@ -137,8 +143,8 @@ fn refuses_to_wait(shared: &Shared, producer: &KafkaProducer) -> bool {
 }
 
 /// With a timeout it is refused, and nothing is closed; with none it does not wait.
-fn close(shared: &Shared, producer: &KafkaProducer) {
-    if !refuses_to_wait(shared, producer) {
+fn close(shared: &Shared, producer: &KafkaProducer, id: RecordId) {
+    if !refuses_to_wait(shared, producer, id) {
         return;
     }
     let was_closed = producer.is_closed();
@@ -159,7 +165,7 @@ fn close(shared: &Shared, producer: &KafkaProducer) {
 
 /// A handle that cannot be done yet, and metadata that is not there.
 fn get(shared: &Arc<Shared>, producer: &KafkaProducer, id: RecordId) {
-    if !refuses_to_wait(shared, producer) {
+    if !refuses_to_wait(shared, producer, id) {
         return;
     }
     if let Some(mut handle) = send(shared, producer, id) {

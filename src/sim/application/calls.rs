@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::super::ledger::RecordId;
 use super::super::payload::{Key, Mark, RecordSpec};
 use super::super::scenario::ThreadPlan;
+use super::super::setup::MOST_AHEAD_MS;
 use super::super::streams::{Draw, derive};
 use super::topics::Topics;
 use crate::random::Random;
@@ -216,6 +217,10 @@ fn spec(plan: &ThreadPlan, random: &mut Random, moment: Moment<'_>) -> RecordSpe
     };
     let stamped = moment.topics.brokers_stamp(topic);
     let mut spec = spec.settle(stamped, random.chance(500));
+    // Not from the thread's own stream: its other draws stay as they are.
+    if spec.mark != Mark::Timestamp && derive(spec.id, "too far ahead", 0) % TOO_FAR_AHEAD == 0 {
+        spec.timestamp_ms = Some(moment.wall_clock_ms + 3 * MOST_AHEAD_MS);
+    }
     if random.chance(habits.bad_record) {
         spoil(&mut spec, partitions, random, moment.topics);
     }
@@ -249,6 +254,8 @@ fn small(number: u64) -> usize {
     usize::try_from(number).expect("64 bits")
 }
 
+/// One record of so many has a timestamp that brokers refuse, and ends `NotWritten` for it.
+const TOO_FAR_AHEAD: u64 = 150;
 /// What a call costs at least.
 const CALL_TAKES: Duration = Duration::from_micros(2);
 const LEAST_HUGE: u64 = 100_000;

@@ -1,23 +1,31 @@
 //! Brokers and topics. Thread: any. Locks: none.
 
-use super::super::scenario::{ClusterPlan, ConfigPlan, TopicPlan};
+use super::super::guarantees::Line;
+use super::super::scenario::{ClusterPlan, TopicPlan};
 use super::super::streams::{Draw, derive, stream};
-use super::Mix;
+use super::{Mix, line};
 use crate::random::Random;
 
-pub(super) fn draw(seed: u64, config: &ConfigPlan, mix: Mix) -> ClusterPlan {
+pub(super) fn draw(seed: u64, of: Line, mix: Mix) -> ClusterPlan {
     let mut random = stream(seed, "cluster");
     let brokers = i32::try_from(random.between(1, 5)).expect("small");
     let topics = random.between(1, 5);
-    // A quarter of the seeds each: today's brokers in more than a third, and three that remember less.
+    // Where nobody is idempotent, it makes no difference, whatever it is.
+    let small = |random: &mut Random| usize::from(random.chance(500));
     let (mut producer_window, mut forgets_after_ms) = (5, None);
-    match random.below(10) {
-        0..4 => {}
-        4..6 => producer_window = 1,
-        6..8 => producer_window = 0,
-        _ => forgets_after_ms = Some(random.log_between(100, 20_000)),
+    match of {
+        Line::Idempotent => {}
+        Line::IdempotentSmallWindow => producer_window = small(&mut random),
+        Line::IdempotentForgets => {
+            forgets_after_ms = Some(random.log_between(100, 20_000));
+            if random.chance(150) {
+                producer_window = small(&mut random);
+            }
+        }
+        _ if random.chance(400) => producer_window = small(&mut random),
+        _ => {}
     }
-    let first_epoch = if config.idempotence && random.chance(60) {
+    let first_epoch = if line::is_idempotent(of) && random.chance(60) {
         i16::MAX - i16::try_from(random.log_between(0, 20)).expect("small")
     } else {
         0

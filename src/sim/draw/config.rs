@@ -1,18 +1,20 @@
 //! The producer's configuration. Thread: any. Locks: none.
 
+use super::super::guarantees::Line;
 use super::super::scenario::ConfigPlan;
 use super::super::streams::{Draw, stream};
 use super::Contradiction;
 use crate::random::Random;
 
 /// Valid whatever is drawn: the contradictions are beside it.
-pub(super) fn draw(seed: u64, is_wild: bool) -> ConfigPlan {
+pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
     let mut random = stream(seed, "config");
     let mut plan = if is_wild {
-        wild(&mut random)
+        wild(&mut random, of)
     } else {
-        usual(&mut random)
+        usual(&mut random, of)
     };
+    make_tight(&mut plan, of, &mut random);
     if plan.idempotence && random.chance(120) {
         let before = random.log_between(0, 300);
         plan.first_sequence = i32::MAX - i32::try_from(before).expect("small");
@@ -23,15 +25,50 @@ pub(super) fn draw(seed: u64, is_wild: bool) -> ConfigPlan {
     plan
 }
 
-/// As somebody may run it, with idempotence.
-fn usual(random: &mut Random) -> ConfigPlan {
+/// `acks`, `enable.idempotence` and `max.in.flight.requests.per.connection` of a line.
+fn promises(random: &mut Random, of: Line) -> (i16, bool, u32) {
+    let many = |random: &mut Random| u32::try_from(random.between(2, 5)).expect("small");
+    match of {
+        Line::Acks0 | Line::LosesData => {
+            let in_flight = if random.chance(250) { many(random) } else { 1 };
+            (0, false, in_flight)
+        }
+        Line::Acks1 => (1, false, 1),
+        Line::Acks1Pipelined => (1, false, many(random)),
+        Line::All => (-1, false, 1),
+        Line::AllPipelined => (-1, false, many(random)),
+        Line::Idempotent
+        | Line::IdempotentSmallWindow
+        | Line::IdempotentForgets
+        | Line::IdempotentLosesData => (-1, true, *random.pick(&[5, 5, 5, 1, 2, 3, 4])),
+    }
+}
+
+/// Where an outcome is to be unknown often: whatever went out and is not answered in time is given
+/// up before it can be tried again. And with `acks=0`, nothing waits long for a leader.
+fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
+    let share = match of {
+        Line::Idempotent | Line::IdempotentSmallWindow => 700,
+        Line::Acks0 => 800,
+        Line::IdempotentForgets => 300,
+        _ => 0,
+    };
+    if random.chance(share) {
+        plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(100, 1_000));
+        plan.delivery_timeout_ms = plan.linger_ms + plan.request_timeout_ms;
+    }
+}
+
+/// As somebody may run it.
+fn usual(random: &mut Random, of: Line) -> ConfigPlan {
+    let (acks, idempotence, max_in_flight) = promises(random, of);
     let request_timeout_ms = *random.pick(&[30_000, 30_000, 10_000, 5_000, 2_000, 500]);
     let linger_ms = *random.pick(&[5, 5, 5, 0, 1, 10, 20, 50]);
     let delivery = *random.pick(&[120_000, 120_000, 60_000, 30_000, 5_000, 1_000]);
     ConfigPlan {
-        acks: -1,
-        idempotence: true,
-        max_in_flight: *random.pick(&[5, 5, 5, 1, 2, 3, 4]),
+        acks,
+        idempotence,
+        max_in_flight,
         linger_ms,
         batch_size: *random.pick(&[16_384, 16_384, 16_384, 32_768, 65_536, 4_096]),
         buffer_memory: *random.pick(&[32 << 20, 32 << 20, 4 << 20, 1 << 20, 1 << 18]),
@@ -56,20 +93,8 @@ fn usual(random: &mut Random) -> ConfigPlan {
 }
 
 /// Anything that is allowed.
-fn wild(random: &mut Random) -> ConfigPlan {
-    let (acks, idempotence) = match random.below(100) {
-        0..28 => (0, false),
-        28..56 => (1, false),
-        56..84 => (-1, false),
-        _ => (-1, true),
-    };
-    // Without idempotence, order is promised with one in flight only.
-    let many = if idempotence { 800 } else { 220 };
-    let max_in_flight = if random.chance(many) {
-        u32::try_from(random.between(2, 5)).expect("small")
-    } else {
-        1
-    };
+fn wild(random: &mut Random, of: Line) -> ConfigPlan {
+    let (acks, idempotence, max_in_flight) = promises(random, of);
     let request_timeout_ms = random.log_between(20, 30_000);
     let linger_ms = *random.pick(&[0, 0, 1, 5, 20, 50]);
     let batch_size = match random.below(8) {

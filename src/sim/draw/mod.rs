@@ -1,11 +1,13 @@
 //! From a seed to a scenario: workload, configuration and cluster; faults are drawn by `faults`.
 //!
-//! Thread: any. Locks: none. Half of the seeds are near a configuration that somebody runs, with
-//! idempotence, so that the strongest promises are tried often; the other half is wild.
+//! Thread: any. Locks: none. First comes the line of the guarantee table that the seed is about
+//! (`line.rs`). Half of the seeds are near a configuration that somebody runs, most of these with
+//! idempotence; the other half is wild.
 
 mod cluster;
 mod config;
 mod contradiction;
+mod line;
 mod threads;
 
 pub(crate) use self::contradiction::Contradiction;
@@ -30,20 +32,21 @@ impl Scenario {
     /// The scenario of a seed.
     pub(crate) fn draw(seed: u64, mix: Mix) -> Self {
         let mut random = stream(seed, "shape");
-        let is_wild = random.chance(500);
-        let config = config::draw(seed, is_wild);
-        let cluster = cluster::draw(seed, &config, mix);
+        let line = line::draw(seed);
+        let is_wild = random.chance(if line::is_idempotent(line) { 200 } else { 700 });
+        let config = config::draw(seed, line, is_wild);
+        let cluster = cluster::draw(seed, line, mix);
         let safety = Duration::from_millis(random.log_between(1_000, 120_000));
         let at = |random: &mut crate::random::Random| {
             safety * u32::try_from(random.between(20, 700)).expect("small") / 1000
         };
         let ending = match random.below(100) {
             // While it only begins: connections, metadata, the producer id.
-            0..3 => Ending::CloseEarly {
+            0..2 => Ending::CloseEarly {
                 at: Duration::from_millis(random.log_between(1, 2_000)),
                 timeout: Duration::from_millis(random.log_between(1, 1_000) - 1),
             },
-            3..10 => Ending::CloseEarly {
+            2..7 => Ending::CloseEarly {
                 at: at(&mut random),
                 timeout: Duration::from_millis(match random.below(3) {
                     0 => 0,
@@ -51,7 +54,7 @@ impl Scenario {
                     _ => random.log_between(1_000, 60_000),
                 }),
             },
-            10..15 => Ending::Drop {
+            7..10 => Ending::Drop {
                 at: at(&mut random),
             },
             _ => Ending::Close,

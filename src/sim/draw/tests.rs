@@ -1,5 +1,6 @@
 //! What is drawn is valid, covers what it is to cover, and is the same each time.
 
+use super::super::guarantees::Line;
 use super::super::scenario::Habits;
 use super::*;
 use crate::producer::Acks;
@@ -58,8 +59,14 @@ fn drawn_numbers_are_within_their_ranges() {
 #[test]
 fn drawn_scenarios_cover_every_row_of_the_guarantee_table() {
     let all: Vec<_> = drawn(2_000).collect();
-    // A tenth, and a little less than that for the play of chance.
-    let enough = 170;
+    for line in Line::ALL {
+        let is_about = |s: &Scenario| Line::of(&s.config, &s.cluster).contains(&line);
+        let loses = matches!(line, Line::LosesData | Line::IdempotentLosesData);
+        let hits = count(&all, is_about);
+        assert!(hits >= 200 || loses, "{line:?}: {hits}");
+    }
+    // A twentieth, and a little less than that for the play of chance.
+    let enough = 85;
     let rows: [Row<'_>; 10] = [
         ("idempotent, near production", &|s| {
             s.config.idempotence && s.config.max_block_ms >= 2_000

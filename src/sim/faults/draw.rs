@@ -56,7 +56,14 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
         let mut of_kind = stream(derive(seed, kind.name(), 1), "chosen");
         of_kind.chance(share)
     });
-    chosen.map(|kind| parts.plan(seed, kind)).collect()
+    let mut plans: Vec<FaultPlan> = chosen.map(|kind| parts.plan(seed, kind)).collect();
+    for kind in parts.besides(&mut random) {
+        if parts.kinds.contains(&kind) && parts.have_use_for(kind) {
+            plans.retain(|plan| plan.kind != kind);
+            plans.push(parts.strong_plan(seed, kind));
+        }
+    }
+    plans
 }
 
 impl Parts<'_> {
@@ -66,6 +73,48 @@ impl Parts<'_> {
         !(kind.needs_brokers() && self.cluster.brokers < 2
             || kind.is_about_producer_ids() && !config.idempotence
             || by_address && kind == FaultKind::UnknownNames)
+    }
+
+    /// What the rare outcomes of the guarantee table need: data that is lost, answers that are, and
+    /// with `acks=0` requests of which half was written and partitions without a leader.
+    fn besides(&self, random: &mut Random) -> Vec<FaultKind> {
+        let mut kinds = Vec::new();
+        if random.chance(if self.config.idempotence { 420 } else { 280 }) {
+            kinds.push(*random.pick(&[
+                FaultKind::TopicRecreated,
+                FaultKind::TopicRecreated,
+                FaultKind::TopicRecreated,
+                FaultKind::TopicDeleted,
+                FaultKind::BrokerCrash,
+            ]));
+        }
+        if self.config.acks == 0 && random.chance(850) {
+            kinds.extend([
+                FaultKind::NoLeader,
+                FaultKind::ShortWrites,
+                FaultKind::ResetAfterRequestBytes,
+            ]);
+        }
+        if self.config.idempotence && random.chance(850) {
+            kinds.push(FaultKind::SwallowedRequest);
+            if random.chance(300) {
+                kinds.push(FaultKind::ClosedAfterAppend);
+            }
+        }
+        kinds
+    }
+
+    /// From early on to the end of all calls, so that it strikes nearly always.
+    fn strong_plan(&self, seed: u64, kind: FaultKind) -> FaultPlan {
+        let mut random = stream(derive(seed, kind.name(), 2), "strong plan");
+        let active = u64::try_from(self.active().as_micros()).expect("short");
+        FaultPlan {
+            kind,
+            seed: derive(seed, kind.name(), 3),
+            strength: u32::try_from(random.between(600, 999)).expect("small"),
+            from: Duration::from_micros(random.between(active / 10, active / 2)),
+            until: Duration::from_micros(active),
+        }
     }
 
     /// About so long the threads make calls.
@@ -86,7 +135,7 @@ impl Parts<'_> {
         // A third from the start: the first connections, the first metadata, the first producer id.
         let from = if kind.ends_the_producer() {
             random.between(active * 7 / 10, active)
-        } else if random.chance(333) {
+        } else if random.chance(if kind.holds_up_others() { 120 } else { 333 }) {
             0
         } else {
             random.between(0, active * 8 / 10)

@@ -172,6 +172,32 @@ impl FaultKind {
         )
     }
 
+    /// Holds up partitions whose own node is well: keeps the Sender thread from its work, bytes from a
+    /// socket, or the client from knowing who leads and where. P12 is judged until the first of them.
+    pub(crate) fn holds_up_others(self) -> bool {
+        matches!(
+            self,
+            Self::SenderStall
+                | Self::CallbackSleeps
+                | Self::CallbackCloses
+                | Self::SlowLink
+                | Self::ShortWrites
+                | Self::FullSendBuffer
+                | Self::AnyCode
+                | Self::HiddenBroker
+                | Self::HiddenPartition
+                | Self::HiddenTopic
+                | Self::MetadataCode
+                | Self::NoLeader
+                | Self::StaleMetadata
+                | Self::StaleRestart
+                | Self::LyingMetadata
+                | Self::RebootstrapRequired
+                | Self::TopicDeleted
+                | Self::TopicRecreated
+        )
+    }
+
     /// Needs a second broker.
     pub(super) fn needs_brokers(self) -> bool {
         matches!(

@@ -53,6 +53,17 @@ impl Findings {
         }
     }
 
+    /// What is promised of the run as a whole holds with a partition that lost data, or forgot its
+    /// producers, in it, too.
+    pub(super) fn judged_with(&mut self, line: Line) {
+        for property in WHOLE_RUN {
+            let was_judged = self.cells.iter().any(|cell| cell.1 == property);
+            if was_judged && line.promise(property).0 > Promise::Nothing {
+                self.cells.insert((line, property));
+            }
+        }
+    }
+
     /// Those that every run is a case of.
     pub(super) fn judged_all(&mut self, terms: &Terms, ledger: &Ledger) {
         for property in [Property::P6, Property::P9, Property::P11] {
@@ -79,4 +90,16 @@ impl Findings {
     }
 }
 
+/// Properties of a run rather than of a record or a log.
+const WHOLE_RUN: [Property; 9] = [
+    Property::P4,
+    Property::P5,
+    Property::P6,
+    Property::P7,
+    Property::P9,
+    Property::P10,
+    Property::P11,
+    Property::P12,
+    Property::P13,
+];
 const MOST_OF_A_PROPERTY: usize = 5;

@@ -1,7 +1,9 @@
 //! P12: a partition whose own connection answers everything is not held up by others.
 //!
-//! Thread: the one that simulates. Locks: none. Judged are batches of partitions whose every attempt
-//! went over one connection and was acknowledged at once: from the moment when a batch was due (linger
+//! Thread: the one that simulates. Locks: none. Judged are the batches of a
+//! partition as long as every attempt went over one connection and was acknowledged at once (with
+//! `acks=0` nobody says so), its leader stayed, and no fault that keeps anything from the client's own
+//! thread, from a socket or from metadata had begun: from the moment when a batch was due (linger
 //! over, leader and producer id known, connection ready) until it was written, that connection may
 //! not have been idle for long.
 
@@ -23,9 +25,6 @@ pub(super) fn judge(
     ledger: &Ledger,
     findings: &mut Findings,
 ) {
-    if terms.client_suffers || terms.writes_suffer || terms.metadata_suffers || terms.acks == 0 {
-        return;
-    }
     let mut partitions: BTreeMap<Tp, Vec<&Attempt>> = BTreeMap::new();
     for attempt in &attempts.all {
         partitions.entry(attempt.tp).or_default().push(attempt);
@@ -34,21 +33,22 @@ pub(super) fn judge(
         let Some(first) = of_partition.first() else {
             continue;
         };
-        let is_well = |attempt: &&Attempt| {
-            attempt.wire == first.wire && attempt.told == Some(0) && !attempt.is_lie
-        };
-        let Some((_, true, led_since)) = wire.leaders.get(&tp).copied() else {
+        let Some(led) = wire.leaders.get(&tp) else {
             continue;
+        };
+        // What comes later held up nothing before.
+        let until = [led.moved_at, terms.suffers_from];
+        let until = until.into_iter().flatten().min().unwrap_or(Duration::MAX);
+        let is_well = |attempt: &&Attempt| {
+            let is_taken = terms.acks == 0 || attempt.told == Some(0);
+            attempt.wire == first.wire && is_taken && !attempt.is_lie && attempt.at < until
         };
         let Some(traffic) = wire.traffic.get(&first.wire) else {
             continue;
         };
-        if !of_partition.iter().all(is_well) {
-            continue;
-        }
-        let ready = [Some(led_since), traffic.ready_at, wire.identified_at];
+        let ready = [Some(led.since), traffic.ready_at, wire.identified_at];
         let not_before = ready.into_iter().flatten().max().unwrap_or_default();
-        for attempt in of_partition {
+        for attempt in of_partition.into_iter().take_while(is_well) {
             let batch = attempts.batches.get(attempt.batch);
             let due = batch.and_then(|batch| due_at(batch, terms, ledger));
             let Some(due) = due.map(|due| due.max(not_before)) else {
@@ -58,6 +58,12 @@ pub(super) fn judge(
                 continue;
             }
             findings.judged(&terms.lines, Property::P12);
+            let throttles = wire.throttles.get(&attempt.node);
+            let before = |throttle: &&(Duration, Duration)| throttle.0 <= attempt.at;
+            let throttled = throttles.into_iter().flatten().filter(before);
+            let due = throttled
+                .map(|throttle| throttle.1)
+                .fold(due, Duration::max);
             let waited = idle(traffic, stalls, due, attempt.at);
             if waited > MOST_IDLE {
                 findings.broken(Property::P12, attempt.at, || {

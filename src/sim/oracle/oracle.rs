@@ -16,7 +16,7 @@ use super::wire_watch::WireWatch;
 use super::{bounds, isolation, losses, records, sequences};
 use crate::network::WireId;
 use crate::producer::Afterwards;
-use crate::sim::guarantees::Cell;
+use crate::sim::guarantees::{Cell, Line};
 use crate::sim::ledger::{Ledger, Violation};
 use crate::sim::scenario::Scenario;
 
@@ -146,6 +146,12 @@ impl Oracle {
         losses::judge(terms, logs, remains, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
+        if logs.0.values().any(|log| log.has_lost) {
+            findings.judged_with(Line::of_lost_data(terms.idempotence));
+        }
+        if terms.idempotence && logs.0.values().any(|log| log.has_forgotten) {
+            findings.judged_with(Line::IdempotentForgets);
+        }
     }
 
     /// What was found, so far.

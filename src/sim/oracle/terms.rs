@@ -36,14 +36,11 @@ pub(super) struct Terms {
     pub(super) threads: usize,
     /// Connections to a node may lead to another one.
     pub(super) addresses_move: bool,
-    /// Something keeps the application's or the Sender's own thread from its work.
-    pub(super) client_suffers: bool,
-    /// Metadata may leave out what a partition needs.
-    pub(super) metadata_suffers: bool,
+    /// From then on something may keep the Sender's own thread from its work, a request that was made
+    /// from its socket, or what a partition needs from metadata.
+    pub(super) suffers_from: Option<Duration>,
     /// Brokers may say what is not so of sequences, or forget what they knew.
     pub(super) sequences_suffer: bool,
-    /// A request that was made may take its time to reach the socket.
-    pub(super) writes_suffer: bool,
 }
 
 impl Terms {
@@ -86,19 +83,16 @@ impl Terms {
                     .faults
                     .iter()
                     .any(|fault| fault.kind.name() == "node-readdressed"),
-            client_suffers: has(Group::Client),
-            metadata_suffers: scenario
+            suffers_from: scenario
                 .faults
                 .iter()
-                .any(|fault| POOR_METADATA.contains(&fault.kind.name())),
+                .filter(|fault| fault.kind.holds_up_others())
+                .map(|fault| fault.from)
+                .min(),
             sequences_suffer: scenario
                 .faults
                 .iter()
                 .any(|fault| LIES_OF_SEQUENCES.contains(&fault.kind.name())),
-            writes_suffer: scenario
-                .faults
-                .iter()
-                .any(|fault| SLOW_WRITES.contains(&fault.kind.name())),
         }
     }
 
@@ -136,26 +130,4 @@ const LIES_OF_SEQUENCES: &[&str] = &[
     "producers-forgotten",
     "records-deleted",
     "sequence-code",
-];
-/// Faults that keep bytes from a socket.
-const SLOW_WRITES: &[&str] = &[
-    "slow-link",
-    "short-writes",
-    "full-send-buffer",
-    "interrupted-calls",
-];
-/// Faults that keep the client from knowing who leads and where.
-const POOR_METADATA: &[&str] = &[
-    "any-code",
-    "hidden-broker",
-    "hidden-partition",
-    "hidden-topic",
-    "metadata-code",
-    "no-leader",
-    "stale-metadata",
-    "stale-restart",
-    "lying-metadata",
-    "rebootstrap-required",
-    "topic-deleted",
-    "topic-recreated",
 ];

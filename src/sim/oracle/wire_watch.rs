@@ -30,8 +30,8 @@ pub(super) struct WireWatch {
     connects: BTreeMap<i32, VecDeque<Duration>>,
     /// Who was named as leader of what, by anybody, ever.
     named: BTreeSet<(Tp, i32)>,
-    /// Leaders that metadata named: the latest, whether it was always that one, and since when.
-    pub(super) leaders: BTreeMap<Tp, (i32, bool, Duration)>,
+    /// Leaders that metadata named.
+    pub(super) leaders: BTreeMap<Tp, Led>,
     pub(super) ids: BTreeMap<Uuid, usize>,
     /// Producer ids that were given out, with their first epoch.
     pub(super) identities: BTreeMap<i64, i16>,
@@ -39,9 +39,21 @@ pub(super) struct WireWatch {
     pub(super) identified_at: Option<Duration>,
     /// A broker said something that ends the producer as a whole.
     pub(super) is_ended_by_broker: bool,
+    /// From when until when a node asked for requests to wait, whatever connection comes then.
+    pub(super) throttles: BTreeMap<i32, Vec<(Duration, Duration)>>,
     polls: u64,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
+}
+
+/// Who leads a partition, as metadata says.
+#[derive(Debug)]
+pub(super) struct Led {
+    first: i32,
+    /// When it was named.
+    pub(super) since: Duration,
+    /// When another was, or none.
+    pub(super) moved_at: Option<Duration>,
 }
 
 /// How a connection fared.
@@ -215,7 +227,7 @@ impl WireWatch {
 
     pub(super) fn on_answer(
         &mut self,
-        (now, _, id): Place,
+        (now, node, id): Place,
         frame: &[u8],
         (terms, attempts): (&Terms, &mut Attempts),
         findings: &mut Findings,
@@ -246,6 +258,10 @@ impl WireWatch {
         };
         let throttle = Duration::from_millis(u64::try_from(told.throttle_ms).unwrap_or(0));
         link.throttled += throttle;
+        if !throttle.is_zero() {
+            let of_node = self.throttles.entry(node).or_default();
+            of_node.push((now, now + throttle));
+        }
         if asked.api == Api::ApiVersions && told.error == 0 {
             link.versions = Some(told.versions.clone());
         }
@@ -276,9 +292,13 @@ impl WireWatch {
                 self.ids.insert(leader.id, topic);
             }
             let tp = (topic, leader.partition);
-            let known = self.leaders.entry(tp).or_insert((leader.leader, true, now));
-            if known.0 != leader.leader {
-                *known = (leader.leader, false, now);
+            let led = self.leaders.entry(tp).or_insert(Led {
+                first: leader.leader,
+                since: now,
+                moved_at: None,
+            });
+            if led.first != leader.leader {
+                led.moved_at.get_or_insert(now);
             }
             self.named.insert((tp, leader.leader));
         }
