@@ -2,7 +2,8 @@
 //!
 //! Thread: the one that simulates. Locks: none. Judged are batches of partitions whose every attempt
 //! went over one connection and was acknowledged at once: from the moment when a batch was due (linger
-//! over, leader and producer id known, connection ready) until it was written, that connection may
+//! over, leader and producer id known, connection ready: an answer with an error for the topic makes its
+//! leaders unknown until the next) until it was written, that connection may
 //! not have been idle for long.
 
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub(super) fn judge(
         let is_well = |attempt: &&Attempt| {
             attempt.wire == first.wire && attempt.told == Some(0) && !attempt.is_lie
         };
-        let Some((_, true, led_since)) = wire.leaders.get(&tp).copied() else {
+        let Some(led) = wire.leaders.get(&tp).filter(|led| led.by_one) else {
             continue;
         };
         let Some(traffic) = wire.traffic.get(&first.wire) else {
@@ -46,9 +47,9 @@ pub(super) fn judge(
         if !of_partition.iter().all(is_well) {
             continue;
         }
-        let ready = [Some(led_since), traffic.ready_at, wire.identified_at];
-        let not_before = ready.into_iter().flatten().max().unwrap_or_default();
         for attempt in of_partition {
+            let ready = [led.since(attempt.at), traffic.ready_at, wire.identified_at];
+            let not_before = ready.into_iter().flatten().max().unwrap_or_default();
             let batch = attempts.batches.get(attempt.batch);
             let due = batch.and_then(|batch| due_at(batch, terms, ledger));
             let Some(due) = due.map(|due| due.max(not_before)) else {

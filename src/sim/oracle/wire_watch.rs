@@ -30,8 +30,8 @@ pub(super) struct WireWatch {
     connects: BTreeMap<i32, VecDeque<Duration>>,
     /// Who was named as leader of what, by anybody, ever.
     named: BTreeSet<(Tp, i32)>,
-    /// Leaders that metadata named: the latest, whether it was always that one, and since when.
-    pub(super) leaders: BTreeMap<Tp, (i32, bool, Duration)>,
+    /// Leaders that metadata named.
+    pub(super) leaders: BTreeMap<Tp, Led>,
     pub(super) ids: BTreeMap<Uuid, usize>,
     /// Producer ids that were given out, with their first epoch.
     pub(super) identities: BTreeMap<i64, i16>,
@@ -42,6 +42,17 @@ pub(super) struct WireWatch {
     polls: u64,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
+}
+
+/// What metadata said of a partition's leader.
+#[derive(Debug)]
+pub(super) struct Led {
+    leader: i32,
+    /// It was always that one, whenever there was any.
+    pub(super) by_one: bool,
+    /// When it became known; again after each answer that had an error in place of the topic.
+    since: Vec<Duration>,
+    is_known: bool,
 }
 
 /// How a connection fared.
@@ -268,6 +279,17 @@ impl WireWatch {
     }
 
     fn learn(&mut self, now: Duration, told: &Told<'_>, terms: &Terms) {
+        for topic in told.topics.iter().filter(|topic| topic.error != 0) {
+            let Some(topic) = terms.topic(topic.name) else {
+                continue;
+            };
+            for (_, led) in self
+                .leaders
+                .range_mut((topic, i32::MIN)..=(topic, i32::MAX))
+            {
+                led.is_known = false;
+            }
+        }
         for leader in &told.leaders {
             let Some(topic) = terms.topic(leader.name) else {
                 continue;
@@ -276,10 +298,10 @@ impl WireWatch {
                 self.ids.insert(leader.id, topic);
             }
             let tp = (topic, leader.partition);
-            let known = self.leaders.entry(tp).or_insert((leader.leader, true, now));
-            if known.0 != leader.leader {
-                *known = (leader.leader, false, now);
-            }
+            self.leaders
+                .entry(tp)
+                .or_insert_with(|| Led::of(leader.leader))
+                .learn(leader.leader, now);
             self.named.insert((tp, leader.leader));
         }
         for answer in &told.produced {
@@ -332,6 +354,35 @@ impl WireWatch {
             .filter(|link| !link.is_closed)
             .filter_map(of)
             .min()
+    }
+}
+
+impl Led {
+    fn of(leader: i32) -> Self {
+        Self {
+            leader,
+            by_one: true,
+            since: Vec::new(),
+            is_known: false,
+        }
+    }
+
+    fn learn(&mut self, leader: i32, now: Duration) {
+        if self.leader != leader {
+            self.leader = leader;
+            self.by_one = false;
+            self.is_known = false;
+        }
+        if !self.is_known {
+            self.is_known = true;
+            self.since.push(now);
+        }
+    }
+
+    /// Since when it had been known at a time.
+    pub(super) fn since(&self, at: Duration) -> Option<Duration> {
+        let until = self.since.partition_point(|since| *since <= at);
+        self.since.get(until.checked_sub(1)?).copied()
     }
 }
 
