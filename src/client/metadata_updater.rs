@@ -4,6 +4,7 @@
 //! Thread: Sender. Locks: metadata's, for moments. Invariant: at most one request is in flight (B25),
 //! and while none can be sent, `poll` has a timer or an event to wait for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -226,9 +227,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
     ) {
         self.updater.is_in_flight = false;
         let code = ErrorCode(response.error_code);
-        // Ids below zero are the bootstrap addresses' own.
-        let can_be = |node: &Node| node.id.0 >= 0 && node.port > 0 && !node.host.is_empty();
-        response.brokers.retain(can_be);
+        keep_possible(&mut response.brokers);
         if code == ErrorCode::REBOOTSTRAP_REQUIRED && self.updater.can_rebootstrap() {
             self.updater.is_sent_away = true;
         } else if !code.is_none() || response.brokers.is_empty() {
@@ -287,4 +286,24 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         self.updater.attempts_since = Some(now);
         self.metadata.rebootstrap();
     }
+}
+
+/// Leaves out what cannot be a broker: an id below zero is a bootstrap address's own, and of a node
+/// that is named with two addresses nobody can tell which one is right. Once known, a wrong address
+/// would keep a client with `metadata.recovery.strategy=none` from ever asking again.
+fn keep_possible(brokers: &mut Vec<Node>) {
+    let mut addresses: BTreeMap<NodeId, Option<(Arc<str>, u16)>> = BTreeMap::new();
+    for node in brokers.iter() {
+        let address = (Arc::clone(&node.host), node.port);
+        addresses
+            .entry(node.id)
+            .and_modify(|known| {
+                known.take_if(|known| *known != address);
+            })
+            .or_insert(Some(address));
+    }
+    brokers.retain(|node| {
+        let has_one_address = addresses.get(&node.id).is_some_and(Option::is_some);
+        node.id.0 >= 0 && node.port > 0 && !node.host.is_empty() && has_one_address
+    });
 }

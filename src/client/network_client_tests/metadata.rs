@@ -1,6 +1,7 @@
 //! Metadata over the network: when it is asked for and of whom, and beginning again.
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::network::ChannelState;
 
 #[test]
@@ -192,6 +193,28 @@ fn metadata_without_brokers_counts_as_failed() {
     harness.picture.brokers = vec![(1, 9092)];
     harness.run(Duration::from_secs(3));
     assert!(!harness.metadata.cluster().is_bootstrap());
+}
+
+/// Either may be the wrong one, and without a rebootstrap that would be for good.
+#[test]
+fn node_that_metadata_names_at_two_addresses_is_not_taken_for_known() {
+    let mut harness = Harness::up("10.0.0.9:9092");
+    let known = harness.metadata.cluster();
+    let address = |cluster: &Cluster| cluster.node(NodeId(1)).map(|node| node.port);
+    harness.picture.brokers = vec![(1, 9092), (1, 1)];
+    harness.metadata.request_update();
+    harness.run(Duration::from_secs(3));
+    let now = harness.metadata.cluster();
+    assert_eq!(address(&now), address(&known), "it kept what it knew");
+    harness.picture.brokers = vec![(1, 9092), (1, 1), (2, 9092)];
+    harness.run(Duration::from_secs(3));
+    let now = harness.metadata.cluster();
+    assert_eq!((address(&now), now.nodes().len()), (None, 1));
+    harness.picture.brokers = vec![(1, 9092), (1, 9092), (2, 9092)];
+    harness.metadata.request_update();
+    harness.run(Duration::from_secs(3));
+    let now = harness.metadata.cluster();
+    assert_eq!(address(&now), Some(9092), "the same address twice is one");
 }
 
 #[test]

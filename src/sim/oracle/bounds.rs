@@ -254,20 +254,18 @@ fn judge_probes(
 /// Probes ended for a reason that says nothing of progress.
 fn is_excused(probes: &[&Entry], timeout_is_shorter: bool) -> bool {
     let failed_with = |entry: &Entry, wanted: ErrorKind| matches!(entry.end(), Some((_, End::Failed { kind, .. })) if *kind == wanted);
-    // A delivery timeout that is shorter than the bound ends probes before it.
-    let too_short = timeout_is_shorter
-        && probes
-            .iter()
-            .all(|entry| failed_with(entry, ErrorKind::Timeout));
+    // A delivery timeout that is shorter than the bound ends probes before it; and no other follows
+    // those when the application closed the producer, in a callback.
+    let says_nothing = |entry: &&Entry| {
+        entry.refused == Some(ErrorKind::Closed)
+            || timeout_is_shorter && failed_with(entry, ErrorKind::Timeout)
+    };
+    let too_short_or_closed = probes.iter().all(says_nothing);
     // A batch that is too large for the broker is not split yet, and takes its probe with it.
     let too_large = probes
         .iter()
         .any(|entry| failed_with(entry, ErrorKind::RecordTooLarge));
-    // The application closed it, in a callback.
-    let closed = probes
-        .iter()
-        .all(|entry| entry.refused == Some(ErrorKind::Closed));
-    too_short || too_large || closed
+    too_short_or_closed || too_large
 }
 
 const MOST_LATE: Duration = Duration::from_millis(100);

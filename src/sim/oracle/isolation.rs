@@ -4,7 +4,8 @@
 //! partition as long as every attempt went over one connection and was acknowledged at once (with
 //! `acks=0` nobody says so), its leader stayed, and no fault that keeps anything from the client's own
 //! thread, from a socket or from metadata had begun: from the moment when a batch was due (linger
-//! over, leader and producer id known, connection ready) until it was written, that connection may
+//! over, leader and producer id known, connection ready; an answer with an error for the topic makes
+//! its leaders unknown until the next) until it was written, that connection may
 //! not have been idle for long.
 
 use std::collections::BTreeMap;
@@ -46,9 +47,9 @@ pub(super) fn judge(
         let Some(traffic) = wire.traffic.get(&first.wire) else {
             continue;
         };
-        let ready = [Some(led.since), traffic.ready_at, wire.identified_at];
-        let not_before = ready.into_iter().flatten().max().unwrap_or_default();
         for attempt in of_partition.into_iter().take_while(is_well) {
+            let ready = [led.since(attempt.at), traffic.ready_at, wire.identified_at];
+            let not_before = ready.into_iter().flatten().max().unwrap_or_default();
             let batch = attempts.batches.get(attempt.batch);
             let due = batch.and_then(|batch| due_at(batch, terms, ledger));
             let Some(due) = due.map(|due| due.max(not_before)) else {

@@ -130,7 +130,7 @@ impl<'a> View<'a> {
                 broken("sent again under another identity, and may have been written before");
             }
         }
-        self.take_into_stream(attempt, &mut broken);
+        self.take_into_stream(attempt, given.copied(), &mut broken);
         self.check_window(attempt, &mut broken);
     }
 
@@ -151,8 +151,14 @@ impl<'a> View<'a> {
             })
     }
 
-    fn take_into_stream(&mut self, attempt: &'a Attempt, broken: &mut dyn FnMut(&str)) {
-        let is_first = self.streams.is_empty();
+    fn take_into_stream(
+        &mut self,
+        attempt: &'a Attempt,
+        given: Option<i16>,
+        broken: &mut dyn FnMut(&str),
+    ) {
+        // Later epochs begin with 0, and of an earlier one perhaps nothing ever left.
+        let is_first = self.streams.is_empty() && given == Some(attempt.epoch);
         let first_sequence = self.terms.first_sequence;
         let key = (attempt.producer_id, attempt.epoch);
         let stream = self.streams.entry(key).or_insert_with(|| Stream {

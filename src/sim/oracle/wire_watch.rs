@@ -46,14 +46,15 @@ pub(super) struct WireWatch {
     pub(super) traffic: BTreeMap<WireId, Traffic>,
 }
 
-/// Who leads a partition, as metadata says.
+/// What metadata said of a partition's leader.
 #[derive(Debug)]
 pub(super) struct Led {
-    first: i32,
-    /// When it was named.
-    pub(super) since: Duration,
-    /// When another was, or none.
+    leader: i32,
+    /// When another was named for the first time, or none.
     pub(super) moved_at: Option<Duration>,
+    /// When it became known; again after each answer that had an error in place of the topic.
+    since: Vec<Duration>,
+    is_known: bool,
 }
 
 /// How a connection fared.
@@ -284,6 +285,17 @@ impl WireWatch {
     }
 
     fn learn(&mut self, now: Duration, told: &Told<'_>, terms: &Terms) {
+        for topic in told.topics.iter().filter(|topic| topic.error != 0) {
+            let Some(topic) = terms.topic(topic.name) else {
+                continue;
+            };
+            for (_, led) in self
+                .leaders
+                .range_mut((topic, i32::MIN)..=(topic, i32::MAX))
+            {
+                led.is_known = false;
+            }
+        }
         for leader in &told.leaders {
             let Some(topic) = terms.topic(leader.name) else {
                 continue;
@@ -292,14 +304,10 @@ impl WireWatch {
                 self.ids.insert(leader.id, topic);
             }
             let tp = (topic, leader.partition);
-            let led = self.leaders.entry(tp).or_insert(Led {
-                first: leader.leader,
-                since: now,
-                moved_at: None,
-            });
-            if led.first != leader.leader {
-                led.moved_at.get_or_insert(now);
-            }
+            self.leaders
+                .entry(tp)
+                .or_insert_with(|| Led::of(leader.leader))
+                .learn(leader.leader, now);
             self.named.insert((tp, leader.leader));
         }
         for answer in &told.produced {
@@ -352,6 +360,35 @@ impl WireWatch {
             .filter(|link| !link.is_closed)
             .filter_map(of)
             .min()
+    }
+}
+
+impl Led {
+    fn of(leader: i32) -> Self {
+        Self {
+            leader,
+            moved_at: None,
+            since: Vec::new(),
+            is_known: false,
+        }
+    }
+
+    fn learn(&mut self, leader: i32, now: Duration) {
+        if self.leader != leader {
+            self.leader = leader;
+            self.moved_at.get_or_insert(now);
+            self.is_known = false;
+        }
+        if !self.is_known {
+            self.is_known = true;
+            self.since.push(now);
+        }
+    }
+
+    /// Since when it had been known at a time.
+    pub(super) fn since(&self, at: Duration) -> Option<Duration> {
+        let until = self.since.partition_point(|since| *since <= at);
+        self.since.get(until.checked_sub(1)?).copied()
     }
 }
 

@@ -96,6 +96,17 @@ impl History {
         self.give_identity(link, (PRODUCER, 0));
     }
 
+    /// A broker answers Metadata with an error for the topic, or with all its leaders.
+    pub(super) fn told_of_topic(&mut self, link: u64, error: i16) {
+        let topics = [&1_i32.to_be_bytes()[..], &text("t")].concat();
+        let id = self.ask(link, 3, 1, &topics);
+        let answer = match error {
+            0 => metadata(),
+            error => metadata_error(error),
+        };
+        self.answer(link, id, &answer);
+    }
+
     fn give_identity(&mut self, link: u64, (producer_id, epoch): (i64, i16)) {
         let asked = [&(-1_i16).to_be_bytes()[..], &i32::MAX.to_be_bytes()].concat();
         let id = self.ask(link, 22, 0, &asked);
@@ -421,6 +432,15 @@ fn metadata() -> Vec<u8> {
     for partition in 0..3 {
         bytes.extend([vec![0; 2], int(partition), int(NODE), int(0), int(0)].concat());
     }
+    bytes
+}
+
+/// One broker, and an error in place of the topic.
+fn metadata_error(error: i16) -> Vec<u8> {
+    let int = |number: i32| number.to_be_bytes().to_vec();
+    let mut bytes = [int(1), int(NODE), text("h"), int(9092), vec![0xff; 2]].concat();
+    bytes.extend([int(NODE), int(1), error.to_be_bytes().to_vec()].concat());
+    bytes.extend([text("t"), vec![0], int(0)].concat());
     bytes
 }
 

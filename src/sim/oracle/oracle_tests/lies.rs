@@ -560,16 +560,6 @@ fn probe_that_nobody_acknowledges_breaks_p10() {
 }
 
 #[test]
-fn batch_that_waits_beside_an_idle_connection_breaks_p12() {
-    let mut history = History::idempotent();
-    let id = history.record(0);
-    history.passes(300);
-    let sent = history.send(1, &[id], (0, 0));
-    history.succeeds(&sent);
-    history.breaks("P12", "idle connection");
-}
-
-#[test]
 fn loss_told_where_no_broker_lost_anything_breaks_p1() {
     let mut history = History::idempotent();
     history.remains.data_losses = 1;

@@ -3,4 +3,5 @@
 mod growth;
 mod history;
 mod lies;
+mod waits;
 mod wires;

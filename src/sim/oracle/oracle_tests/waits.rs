@@ -1,0 +1,104 @@
+//! P12: which waits beside an idle connection are right; P10: which probes say nothing; P7: where
+//! a partition's sequences begin.
+
+use super::history::History;
+use crate::error::{ErrorKind, Persistence};
+use crate::sim::run::tests::simple;
+
+#[test]
+fn batch_that_waits_beside_an_idle_connection_breaks_p12() {
+    let mut history = History::idempotent();
+    let id = history.record(0);
+    history.passes(300);
+    let sent = history.send(1, &[id], (0, 0));
+    history.succeeds(&sent);
+    history.breaks("P12", "idle connection");
+}
+
+/// Nobody led it while the topic had an error.
+#[test]
+fn batch_that_waits_for_a_leader_that_is_named_again_is_right() {
+    let mut history = History::idempotent();
+    history.told_of_topic(1, 3);
+    let id = history.record(0);
+    history.passes(300);
+    history.told_of_topic(1, 0);
+    let sent = history.send(1, &[id], (0, 0));
+    history.succeeds(&sent);
+    history.passes_as_right();
+}
+
+#[test]
+fn batch_that_waits_on_after_its_leader_is_named_again_breaks_p12() {
+    let mut history = History::idempotent();
+    history.told_of_topic(1, 3);
+    let id = history.record(0);
+    history.told_of_topic(1, 0);
+    history.passes(300);
+    let sent = history.send(1, &[id], (0, 0));
+    history.succeeds(&sent);
+    history.breaks("P12", "idle connection");
+}
+
+/// What comes later excuses nothing.
+#[test]
+fn batch_that_waited_before_its_leader_was_lost_breaks_p12() {
+    let mut history = History::idempotent();
+    let id = history.record(0);
+    history.passes(300);
+    let sent = history.send(1, &[id], (0, 0));
+    history.succeeds(&sent);
+    history.passes(1);
+    history.told_of_topic(1, 3);
+    history.told_of_topic(1, 0);
+    history.breaks("P12", "idle connection");
+}
+
+/// A probe that ended before the bound, and one that the closed producer refused.
+fn probes_of(delivery_timeout_ms: u64) -> History {
+    let mut scenario = simple(1);
+    scenario.config.delivery_timeout_ms = delivery_timeout_ms;
+    let mut history = History::of(&scenario);
+    history.set_up(1);
+    let (expired, refused) = (history.record(2), history.record(2));
+    history.passes(delivery_timeout_ms);
+    history.ends_badly(&[expired], Persistence::NotWritten);
+    let entry = history.ledger.entry(refused);
+    entry.accepted_at = None;
+    entry.refused = Some(ErrorKind::Closed);
+    for id in [expired, refused] {
+        history.ledger.entry(id).is_probe = true;
+    }
+    history
+}
+
+#[test]
+fn probe_that_expired_early_before_a_close_says_nothing() {
+    probes_of(1_000).passes_as_right();
+}
+
+#[test]
+fn probe_that_expired_beyond_the_bound_before_a_close_breaks_p10() {
+    probes_of(120_000).breaks("P10", "no probe of t-2");
+}
+
+/// Of the first epoch nothing ever left; the next begins with 0.
+fn first_seen_in_the_second_epoch(sequence: i32) -> History {
+    let mut scenario = simple(1);
+    scenario.config.first_sequence = i32::MAX - 3;
+    let mut history = History::of(&scenario);
+    history.set_up(1);
+    let sent = history.send_new(1, 1, sequence);
+    history.succeeds(&sent);
+    history
+}
+
+#[test]
+fn second_epoch_begins_with_zero_though_the_first_was_never_seen() {
+    first_seen_in_the_second_epoch(0).passes_as_right();
+}
+
+#[test]
+fn second_epoch_that_begins_elsewhere_breaks_p7() {
+    first_seen_in_the_second_epoch(3).breaks("P7", "a gap of 3");
+}
