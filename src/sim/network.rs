@@ -199,6 +199,12 @@ impl Frames {
         self.start < self.bytes.len()
     }
 
+    /// The size that the frame claims that is not whole yet.
+    pub(super) fn claimed_size(&self) -> Option<i32> {
+        let size = self.bytes.get(self.start..self.start + 4)?;
+        size.try_into().ok().map(i32::from_be_bytes)
+    }
+
     /// The next whole frame, without its size.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let size = self.bytes.get(self.start..self.start + 4)?;

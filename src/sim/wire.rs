@@ -75,6 +75,9 @@ impl Wire for World {
                 .event(now, Happening::Answer { link, node, frame });
             self.oracle.on_answer(now, node, id, frame);
         }
+        if let Some(size) = link.read.claimed_size() {
+            self.oracle.on_claimed_size(now, id, size);
+        }
         Ok(count)
     }
 

@@ -95,6 +95,11 @@ impl Oracle {
         self.polls.on_progress();
     }
 
+    /// The client knows how long the next answer claims to be.
+    pub(crate) fn on_claimed_size(&mut self, now: Duration, id: WireId, size: i32) {
+        self.wire.on_claimed_size(now, id, size);
+    }
+
     /// The client wrote a part of a request; the socket is full.
     pub(crate) fn on_part_of_request(&mut self, id: WireId) {
         self.wire.on_part_of_request(id);
@@ -107,7 +112,7 @@ impl Oracle {
 
     /// One poll of the Sender: how long it was to wait, whether anything came of it.
     pub(crate) fn on_poll(&mut self, now: Duration, timeout: Duration, progress: bool) {
-        self.wire.on_poll();
+        self.wire.on_poll(&mut self.findings);
         let overdue = self.wire.oldest_expiry(&self.terms);
         self.polls
             .on_poll(now, (timeout, progress), overdue, &mut self.findings);

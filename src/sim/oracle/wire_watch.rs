@@ -42,6 +42,8 @@ pub(super) struct WireWatch {
     /// From when until when a node asked for requests to wait, whatever connection comes then.
     pub(super) throttles: BTreeMap<i32, Vec<(Duration, Duration)>>,
     polls: u64,
+    /// Read since the last poll.
+    impossible_sizes: Vec<(Duration, WireId, i32)>,
     /// When each connection had something in flight, and until when all was well.
     pub(super) traffic: BTreeMap<WireId, Traffic>,
 }
@@ -125,8 +127,22 @@ impl WireWatch {
     }
 
     /// What was read before it is dealt with now.
-    pub(super) fn on_poll(&mut self) {
+    pub(super) fn on_poll(&mut self, findings: &mut Findings) {
         self.polls += 1;
+        for (at, id, size) in std::mem::take(&mut self.impossible_sizes) {
+            if self.links.get(&id).is_some_and(|link| !link.is_closed) {
+                findings.broken(Property::P11, at, || {
+                    format!("{id:?} goes on although an answer claims to have {size} bytes")
+                });
+            }
+        }
+    }
+
+    /// Until the next poll the client may close the connection over it.
+    pub(super) fn on_claimed_size(&mut self, now: Duration, id: WireId, size: i32) {
+        if !(0..=LARGEST_ANSWER).contains(&size) {
+            self.impossible_sizes.push((now, id, size));
+        }
     }
 
     pub(super) fn on_part_of_request(&mut self, id: WireId) {
@@ -480,3 +496,6 @@ impl Traffic {
 /// Where nobody listens.
 const NOBODY: i32 = 0;
 const MOST_CONNECTS: usize = 4;
+
+/// Of what the producer accepts (docs/DESIGN.md).
+const LARGEST_ANSWER: i32 = 100 * 1024 * 1024;

@@ -127,6 +127,29 @@ fn answer_behind_one_that_cannot_be_one_is_not_heard() {
 }
 
 #[test]
+fn answer_of_an_impossible_size_whose_connection_goes_on_breaks_p11() {
+    for size in [-1, i32::MAX, 100 * 1024 * 1024 + 1] {
+        let mut history = History::idempotent();
+        history.oracle.on_claimed_size(history.now, WireId(1), size);
+        history.oracle.on_poll(history.now, Duration::ZERO, true);
+        history.breaks("P11", "claims to have");
+    }
+}
+
+#[test]
+fn answer_of_an_impossible_size_that_ends_its_connection_is_right_and_so_is_a_large_one() {
+    let mut history = History::idempotent();
+    history
+        .oracle
+        .on_claimed_size(history.now, WireId(1), 100 * 1024 * 1024);
+    history.oracle.on_poll(history.now, Duration::ZERO, true);
+    history.oracle.on_claimed_size(history.now, WireId(1), -1);
+    history.closes(1);
+    history.oracle.on_poll(history.now, Duration::ZERO, true);
+    history.passes_as_right();
+}
+
+#[test]
 fn sixth_request_in_flight_breaks_p2() {
     let mut history = History::idempotent();
     for _ in 0..5 {
