@@ -137,7 +137,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             // What this turn ended was the last: no event would end the wait.
             wait.at(Some(now));
         }
-        self.poll(wait.timeout(), now);
+        // Callbacks may have kept us for long: what is due is counted from when the wait begins.
+        let now = self.shared.time.now();
+        self.poll(wait.timeout(now), now);
     }
 
     /// Waits for what the network brings, and takes it in.
@@ -332,8 +334,9 @@ impl Wait {
         self.until = self.until.min(self.now + delay);
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        self.until.saturating_duration_since(self.now)
+    /// For a wait that begins at `now`, perhaps later than the turn.
+    pub(super) fn timeout(&self, now: Instant) -> Duration {
+        self.until.saturating_duration_since(now)
     }
 }
 

@@ -164,3 +164,18 @@ fn request_is_no_larger_than_allowed_and_the_rest_follows() {
         .collect();
     assert_eq!(sizes, [2, 2]);
 }
+
+#[test]
+fn wait_after_a_long_callback_ends_when_the_next_batch_expires() {
+    let mut bench = Bench::new(plain(), &[1, 2]);
+    let clock = Arc::clone(&bench.clock);
+    let slow = Callback::once(move |_| clock.advance(Duration::from_secs(50)));
+    drop(bench.send_with(0, Some(slow)));
+    bench.turn();
+    bench.advance(60_000);
+    drop(bench.send(1));
+    bench.turn();
+    bench.advance(60_000);
+    bench.turn(); // The first expires, at 120 s, and its callback takes until 170 s.
+    assert!(bench.client.last_timeout() <= Duration::from_secs(10));
+}
