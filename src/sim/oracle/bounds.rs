@@ -254,11 +254,15 @@ fn judge_probes(
 /// Probes ended for a reason that says nothing of progress.
 fn is_excused(probes: &[&Entry], timeout_is_shorter: bool) -> bool {
     let failed_with = |entry: &Entry, wanted: ErrorKind| matches!(entry.end(), Some((_, End::Failed { kind, .. })) if *kind == wanted);
-    // A delivery timeout that is shorter than the bound ends probes before it.
+    // A delivery timeout that is shorter than the bound ends probes before it; and where it is much
+    // shorter, the run is over before the bound is, and the last probe comes too late to be taken.
     let too_short = timeout_is_shorter
         && probes
             .iter()
-            .all(|entry| failed_with(entry, ErrorKind::Timeout));
+            .any(|entry| failed_with(entry, ErrorKind::Timeout))
+        && probes.iter().all(|entry| {
+            failed_with(entry, ErrorKind::Timeout) || entry.refused == Some(ErrorKind::Closed)
+        });
     // A batch that is too large for the broker is not split yet, and takes its probe with it.
     let too_large = probes
         .iter()
