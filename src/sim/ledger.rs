@@ -225,3 +225,19 @@ impl Ledger {
 pub(crate) fn index(id: RecordId) -> usize {
     usize::try_from(id).expect("64 bits")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcome_hash_tells_what_a_callback_was_told_besides() {
+        let mut ledger = Ledger::default();
+        let plain = ledger.outcome_hash();
+        ledger.note_in_callback(1, "flush_timeout", Some(ErrorKind::WouldDeadlock));
+        let told = ledger.outcome_hash();
+        assert_ne!(plain, told);
+        ledger.note_in_callback(2, "panic", None);
+        assert_ne!(ledger.outcome_hash(), told);
+    }
+}

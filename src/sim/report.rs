@@ -70,6 +70,9 @@ pub(super) fn faults(tally: &Tally, differences: &BTreeMap<FaultKind, Difference
                 "   {} / {} of {}",
                 difference.outcome, difference.anything, difference.tried
             );
+            if kind.is_hidden_from_the_application() {
+                text.push_str(" (brokers alone see it: another run counts)");
+            }
         }
         text.push('\n');
     }

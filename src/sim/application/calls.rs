@@ -255,7 +255,7 @@ fn small(number: u64) -> usize {
 }
 
 /// One record of so many has a timestamp that brokers refuse, and ends `NotWritten` for it.
-const TOO_FAR_AHEAD: u64 = 150;
+const TOO_FAR_AHEAD: u64 = 70;
 /// What a call costs at least.
 const CALL_TAKES: Duration = Duration::from_micros(2);
 const LEAST_HUGE: u64 = 100_000;

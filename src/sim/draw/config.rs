@@ -56,6 +56,8 @@ fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
     if random.chance(share) {
         plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(100, 1_000));
         plan.delivery_timeout_ms = plan.linger_ms + plan.request_timeout_ms;
+    } else if share > 0 && plan.idempotence && random.chance(500) {
+        plan.retries = u32::try_from(random.between(1, 3)).expect("small");
     }
 }
 

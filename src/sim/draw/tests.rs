@@ -104,6 +104,25 @@ fn drawn_scenarios_cover_every_row_of_the_guarantee_table() {
 }
 
 #[test]
+fn drawn_faults_are_none_now_and_then_alone_at_times_and_lose_data_often() {
+    let all: Vec<_> = drawn(2_000).collect();
+    let none = count(&all, |s| s.faults.is_empty());
+    assert!((70..150).contains(&none), "{none}");
+    let everywhere = |s: &Scenario| s.faults.len() == 1 && s.faults[0].strength == 1_000;
+    let alone = count(&all, everywhere);
+    assert!((150..260).contains(&alone), "{alone}");
+    let loses = count(&all, |s| {
+        s.faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                FaultKind::TopicRecreated | FaultKind::TopicDeleted | FaultKind::BrokerCrash
+            )
+        })
+    });
+    assert!(loses >= 600, "{loses}");
+}
+
+#[test]
 fn drawn_scenarios_cover_the_rare_ones_too() {
     let all: Vec<_> = drawn(2_000).collect();
     let rare: [Row<'_>; 16] = [

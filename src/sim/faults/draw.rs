@@ -79,7 +79,7 @@ impl Parts<'_> {
     /// with `acks=0` requests of which half was written and partitions without a leader.
     fn besides(&self, random: &mut Random) -> Vec<FaultKind> {
         let mut kinds = Vec::new();
-        if random.chance(if self.config.idempotence { 420 } else { 280 }) {
+        if random.chance(if self.config.idempotence { 500 } else { 300 }) {
             kinds.push(*random.pick(&[
                 FaultKind::TopicRecreated,
                 FaultKind::TopicRecreated,
@@ -91,13 +91,17 @@ impl Parts<'_> {
         if self.config.acks == 0 && random.chance(850) {
             kinds.extend([
                 FaultKind::NoLeader,
-                FaultKind::ShortWrites,
-                FaultKind::ResetAfterRequestBytes,
+                FaultKind::FullSendBuffer,
+                FaultKind::ResetOfAll,
             ]);
         }
         if self.config.idempotence && random.chance(850) {
-            kinds.push(FaultKind::SwallowedRequest);
-            if random.chance(300) {
+            kinds.extend([
+                FaultKind::SwallowedRequest,
+                FaultKind::DelayedAnswer,
+                FaultKind::LostAnswers,
+            ]);
+            if random.chance(500) {
                 kinds.push(FaultKind::ClosedAfterAppend);
             }
         }
@@ -132,10 +136,10 @@ impl Parts<'_> {
     fn plan(&self, seed: u64, kind: FaultKind) -> FaultPlan {
         let mut random = stream(derive(seed, kind.name(), 2), "plan");
         let active = u64::try_from(self.active().as_micros()).expect("short");
-        // A third from the start: the first connections, the first metadata, the first producer id.
+        // Many from the start: the first connections, the first metadata, the first producer id.
         let from = if kind.ends_the_producer() {
             random.between(active * 7 / 10, active)
-        } else if random.chance(if kind.holds_up_others() { 120 } else { 333 }) {
+        } else if random.chance(if kind.holds_up_others() { 80 } else { 300 }) {
             0
         } else {
             random.between(0, active * 8 / 10)

@@ -198,6 +198,12 @@ impl FaultKind {
         )
     }
 
+    /// Strikes brokers alone: the client has closed, and nothing that it is told can depend on it. That
+    /// the run is another one is all that can be asked of it.
+    pub(crate) fn is_hidden_from_the_application(self) -> bool {
+        matches!(self, Self::LateEnd)
+    }
+
     /// Needs a second broker.
     pub(super) fn needs_brokers(self) -> bool {
         matches!(

@@ -256,9 +256,11 @@ fn is_excused(probes: &[&Entry], timeout_is_shorter: bool) -> bool {
     let failed_with = |entry: &Entry, wanted: ErrorKind| matches!(entry.end(), Some((_, End::Failed { kind, .. })) if *kind == wanted);
     // A delivery timeout that is shorter than the bound ends probes before it; and no other follows
     // those when the application closed the producer, in a callback.
+    // Nor does one say anything that is acknowledged after them, too late for the first.
+    let is_acked = |entry: &Entry| matches!(entry.end(), Some((_, End::Acked { .. })));
     let says_nothing = |entry: &&Entry| {
         entry.refused == Some(ErrorKind::Closed)
-            || timeout_is_shorter && failed_with(entry, ErrorKind::Timeout)
+            || timeout_is_shorter && (failed_with(entry, ErrorKind::Timeout) || is_acked(entry))
     };
     let too_short_or_closed = probes.iter().all(says_nothing);
     // A batch that is too large for the broker is not split yet, and takes its probe with it.

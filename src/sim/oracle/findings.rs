@@ -103,3 +103,24 @@ const WHOLE_RUN: [Property; 9] = [
     Property::P13,
 ];
 const MOST_OF_A_PROPERTY: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn property_of_the_run_counts_for_lost_data_and_one_of_a_record_does_not() {
+        let mut findings = Findings::default();
+        let lines = BTreeSet::from([Line::Idempotent]);
+        for property in [Property::P3Unknown, Property::P4] {
+            findings.judged(&lines, property);
+        }
+        findings.judged_with(Line::IdempotentLosesData);
+        let of_lost: Vec<_> = findings
+            .cells
+            .iter()
+            .filter(|cell| cell.0 != Line::Idempotent)
+            .collect();
+        assert_eq!(of_lost, [&(Line::IdempotentLosesData, Property::P4)]);
+    }
+}

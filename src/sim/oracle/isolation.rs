@@ -30,6 +30,9 @@ pub(super) fn judge(
     for attempt in &attempts.all {
         partitions.entry(attempt.tp).or_default().push(attempt);
     }
+    // The first that was used: one that came before it was none that could be believed.
+    let first_id = attempts.all.first().map(|attempt| attempt.producer_id);
+    let identified_at = first_id.and_then(|id| wire.identified_at.get(&id).copied());
     for (tp, of_partition) in partitions {
         let Some(first) = of_partition.first() else {
             continue;
@@ -48,7 +51,7 @@ pub(super) fn judge(
             continue;
         };
         for attempt in of_partition.into_iter().take_while(is_well) {
-            let ready = [led.since(attempt.at), traffic.ready_at, wire.identified_at];
+            let ready = [led.since(attempt.at), traffic.ready_at, identified_at];
             let not_before = ready.into_iter().flatten().max().unwrap_or_default();
             let batch = attempts.batches.get(attempt.batch);
             let due = batch.and_then(|batch| due_at(batch, terms, ledger));

@@ -138,6 +138,7 @@ impl Oracle {
 
     pub(super) fn judge(&mut self, logs: &Logs, ledger: &Ledger, remains: &Remains) {
         let stalls = self.polls.stalls_with(&ledger.user_code);
+        self.polls.judge_sleeps(&stalls, &mut self.findings);
         let Self {
             terms,
             findings,

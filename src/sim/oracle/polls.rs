@@ -20,7 +20,19 @@ pub(super) struct Polls {
     /// The last one brought nothing, and its turn is not over: when, and how long after the one before.
     in_doubt: Option<(Duration, Duration)>,
     stalled: Vec<(Duration, Duration)>,
+    overslept: Vec<Overslept>,
     pub(super) is_spinning: bool,
+}
+
+/// A poll that a request was overdue in: excused as far as a callback held the Sender up between the
+/// reckoning of how long to wait and the wait.
+#[derive(Debug)]
+struct Overslept {
+    /// When the poll before was over, and when this one began.
+    turn: (Duration, Duration),
+    timeout: Duration,
+    until: Duration,
+    overdue: Duration,
 }
 
 /// Times in which the Sender could not run, in order, without overlap.
@@ -62,7 +74,8 @@ impl Polls {
         } else {
             self.in_doubt = Some((now, between));
         }
-        self.check_sleep(now, (timeout, progress), overdue, findings);
+        let since = now.saturating_sub(between);
+        self.check_sleep((since, now), (timeout, progress), overdue);
     }
 
     /// One that brought nothing, and after which no batch ended.
@@ -87,21 +100,43 @@ impl Polls {
     }
 
     fn check_sleep(
-        &self,
-        now: Duration,
+        &mut self,
+        (since, now): (Duration, Duration),
         (timeout, progress): (Duration, bool),
         overdue: Option<Duration>,
-        findings: &mut Findings,
     ) {
         // A poll that nothing ended lasted as long as it was to.
         let began = now.saturating_sub(timeout);
         if progress {
             return;
         }
-        if let Some(at) = overdue.filter(|at| began < *at && *at + ROUNDING < now) {
-            findings.broken(Property::P9, now, || {
-                format!("a poll of {timeout:?} slept past {at:?}, when a request was overdue")
+        if let Some(overdue) = overdue.filter(|at| began < *at && *at + ROUNDING < now) {
+            self.overslept.push(Overslept {
+                turn: (since, began),
+                timeout,
+                until: now,
+                overdue,
             });
+        }
+    }
+
+    /// P9 of polls that lasted too long, once it is known when callbacks took their time.
+    pub(super) fn judge_sleeps(&mut self, stalls: &Stalls, findings: &mut Findings) {
+        for Overslept {
+            turn: (since, began),
+            timeout,
+            until,
+            overdue,
+        } in self.overslept.drain(..)
+        {
+            let held_up = began.saturating_sub(since) - stalls.runnable(since, began);
+            if overdue + held_up + ROUNDING < until {
+                findings.broken(Property::P9, until, || {
+                    format!(
+                        "a poll of {timeout:?} slept past {overdue:?}, when a request was overdue"
+                    )
+                });
+            }
         }
     }
 

@@ -35,8 +35,8 @@ pub(super) struct WireWatch {
     pub(super) ids: BTreeMap<Uuid, usize>,
     /// Producer ids that were given out, with their first epoch.
     pub(super) identities: BTreeMap<i64, i16>,
-    /// When the first of them came.
-    pub(super) identified_at: Option<Duration>,
+    /// When each of them came first.
+    pub(super) identified_at: BTreeMap<i64, Duration>,
     /// A broker said something that ends the producer as a whole.
     pub(super) is_ended_by_broker: bool,
     /// From when until when a node asked for requests to wait, whatever connection comes then.
@@ -342,7 +342,7 @@ impl WireWatch {
         if let Some((producer_id, epoch)) = told.identity {
             self.is_ended_by_broker |= !matches!(told.error, 0 | 7 | 14 | 15 | 16 | 51);
             if told.error == 0 && producer_id >= 0 && epoch >= 0 {
-                self.identified_at.get_or_insert(now);
+                self.identified_at.entry(producer_id).or_insert(now);
                 self.identities.insert(producer_id, epoch);
             }
         }

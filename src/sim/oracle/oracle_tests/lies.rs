@@ -565,3 +565,18 @@ fn loss_told_where_no_broker_lost_anything_breaks_p1() {
     history.remains.data_losses = 1;
     history.breaks("P1", "was said to have lost data");
 }
+
+#[test]
+fn batch_that_waited_before_its_partition_had_trouble_breaks_p12() {
+    let mut history = History::idempotent();
+    let first = history.record(0);
+    history.passes(300);
+    let sent = history.send(1, &[first], (0, 0));
+    history.succeeds(&sent);
+    history.passes(10);
+    let second = history.record(0);
+    let sent = history.send(1, &[second], (0, 1));
+    history.refused(&sent, 10);
+    history.ends_badly(&[second], Persistence::NotWritten);
+    history.breaks("P12", "idle connection");
+}

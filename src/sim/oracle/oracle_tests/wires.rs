@@ -242,3 +242,18 @@ fn poll_that_sleeps_past_an_overdue_request_breaks_p9() {
         .on_poll(history.now, Duration::from_secs(39), false);
     history.breaks("P9", "slept past");
 }
+
+#[test]
+fn poll_that_a_callback_held_up_before_it_began_does_not_break_p9() {
+    let mut history = History::idempotent();
+    history.ask(1, 3, 1, &0_i32.to_be_bytes());
+    let since = history.now;
+    history.passes(40_000);
+    let held_up = (since, since + Duration::from_secs(11));
+    history.ledger.user_code.push(held_up);
+    history
+        .oracle
+        .on_poll(history.now, Duration::from_secs(29), false);
+    let found = history.judged();
+    assert!(found.iter().all(|it| it.property != "P9"), "{found:?}");
+}
