@@ -105,6 +105,15 @@ impl Parts<'_> {
                 kinds.push(FaultKind::ClosedAfterAppend);
             }
         }
+        let waits_its_turn = !self.config.idempotence && self.config.max_in_flight == 1;
+        if waits_its_turn && self.config.acks != 0 && random.chance(300) {
+            // Who leads changes while something is on its way to the one before.
+            kinds.extend([
+                FaultKind::LeaderPingPong,
+                FaultKind::LeaderMoves,
+                FaultKind::DelayedAnswer,
+            ]);
+        }
         kinds
     }
 
