@@ -222,8 +222,11 @@ fn judge_probes(
             continue;
         };
         findings.judged(&terms.lines, Property::P10);
+        let since = first
+            .called_at
+            .max(line_moves_at(terms, ledger, first.called_at));
         let took = |entry: &&Entry| match entry.end() {
-            Some((at, End::Acked { .. })) => Some(stalls.runnable(first.called_at, *at)),
+            Some((at, End::Acked { .. })) => Some(stalls.runnable(since.min(*at), *at)),
             _ => None,
         };
         if probes
@@ -249,6 +252,20 @@ fn judge_probes(
             )
         });
     }
+}
+
+/// Memory is given out first come, first served: a send that nearly needs all of it, and never gets it
+/// (the application keeps what failed, with its bytes), holds up the others for `max.block.ms`.
+fn line_moves_at(terms: &Terms, ledger: &Ledger, at: Duration) -> Duration {
+    let gave_up = ledger.entries.iter().filter(|entry| {
+        entry.refused == Some(ErrorKind::BufferExhausted)
+            && !entry.is_probe
+            && entry.called_at <= at
+    });
+    gave_up
+        .map(|entry| entry.called_at + terms.max_block)
+        .max()
+        .unwrap_or_default()
 }
 
 /// Probes ended for a reason that says nothing of progress.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::sim::faults::Group;
+use crate::sim::faults::{FaultKind, Group};
 use crate::sim::guarantees::Line;
 use crate::sim::scenario::Scenario;
 
@@ -29,6 +29,7 @@ pub(super) struct Terms {
     pub(super) linger: Duration,
     pub(super) request_timeout: Duration,
     pub(super) delivery_timeout: Duration,
+    pub(super) max_block: Duration,
     pub(super) shortest_reconnect: Duration,
     pub(super) longest_backoff: Duration,
     pub(super) longest_setup: Duration,
@@ -75,6 +76,7 @@ impl Terms {
             linger: ms(config.linger_ms),
             request_timeout: ms(config.request_timeout_ms),
             delivery_timeout: ms(config.delivery_timeout_ms),
+            max_block: ms(config.max_block_ms),
             shortest_reconnect: ms(config.reconnect_backoff_ms.0),
             longest_backoff: ms(config.retry_backoff_ms.1.max(config.reconnect_backoff_ms.1)),
             longest_setup: ms(config.setup_timeout_ms.1),
@@ -86,7 +88,7 @@ impl Terms {
             suffers_from: scenario
                 .faults
                 .iter()
-                .filter(|fault| fault.kind.holds_up_others())
+                .filter(|fault| holds_up_others(fault.kind))
                 .map(|fault| fault.from)
                 .min(),
             sequences_suffer: scenario
@@ -121,6 +123,11 @@ impl Terms {
         }
         lines
     }
+}
+
+/// Whoever has no version in common with a node makes no request, and tries again after a backoff.
+fn holds_up_others(kind: FaultKind) -> bool {
+    kind.holds_up_others() || kind == FaultKind::OddApiVersions
 }
 
 /// Faults after which a sequence may be missing though no record is.

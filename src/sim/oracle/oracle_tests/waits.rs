@@ -102,3 +102,30 @@ fn second_epoch_begins_with_zero_though_the_first_was_never_seen() {
 fn second_epoch_that_begins_elsewhere_breaks_p7() {
     first_seen_in_the_second_epoch(3).breaks("P7", "a gap of 3");
 }
+
+/// A probe that is acknowledged 100 s after its call, beside a send that began before it.
+fn probe_behind(refused: Option<ErrorKind>) -> History {
+    let mut history = History::idempotent();
+    history.set_up(1);
+    let waits = history.record(0);
+    let entry = history.ledger.entry(waits);
+    entry.accepted_at = None;
+    entry.refused = refused;
+    let probe = history.record(2);
+    history.ledger.entry(probe).is_probe = true;
+    history.passes(100_000);
+    history.ledger.entry(probe).accepted_at = Some(history.now);
+    let sent = history.send(1, &[probe], (0, 0));
+    history.succeeds(&sent);
+    history
+}
+
+#[test]
+fn probe_behind_a_send_that_never_got_its_memory_has_its_time_from_then() {
+    probe_behind(Some(ErrorKind::BufferExhausted)).passes_as_right();
+}
+
+#[test]
+fn probe_that_took_too_long_beside_another_refusal_breaks_p10() {
+    probe_behind(Some(ErrorKind::RecordTooLarge)).breaks("P10", "no probe of t-2");
+}
