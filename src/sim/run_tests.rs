@@ -1,4 +1,5 @@
-//! Whole runs: without faults, and tools to look at many. Thread: the one that simulates. Locks: none.
+//! A whole run without faults, and the plain scenario that other tests start from. Thread: the one that
+//! simulates. Locks: none.
 
 use super::super::scenario::{ClusterPlan, ConfigPlan, Habits, ThreadPlan, TopicPlan};
 use super::*;
