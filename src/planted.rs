@@ -36,6 +36,8 @@ pub(crate) enum Plant {
     R35,
     R36,
     R37,
+    R38,
+    R39,
     R40,
     R41,
     R53,
@@ -248,6 +250,16 @@ mod table {
             Plant::R37,
             "P7",
             "The sequence after 2147483647 is negative.",
+        ),
+        (
+            Plant::R38,
+            "P7, P10",
+            "The epoch after 32767 is negative, where a new producer id is needed.",
+        ),
+        (
+            Plant::R39,
+            "P10",
+            "A broker that has lost or forgotten what it knew of the producer is the end of it.",
         ),
         (
             Plant::R40,

@@ -224,13 +224,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         (offset_known, now): (bool, Instant),
     ) {
         let base_offset = if offset_known { answer.base_offset } else { -1 };
-        if let Some(state) = sent.state {
-            let backwards =
+        let lost = match sent.state {
+            Some(state) => {
                 self.sequences
-                    .on_acked(sent.batch, state, sent.record_count, base_offset);
-            if backwards {
-                self.report_data_loss(&topic.name, sent.index, "offsets went backwards");
+                    .on_acked(sent.batch, state, sent.record_count, base_offset)
             }
+            None => self.acked_offsets.on_acked(topic, &sent, base_offset),
+        };
+        if let Some(acked_to) = lost {
+            let now_at = format!("takes the next ones at offset {base_offset}");
+            self.report_data_loss((&topic.name, sent.index), acked_to, &now_at);
         }
         self.drainer.unblock(sent.batch.slot, now);
         let Some(batch) = self.in_flight.remove(sent.batch) else {
@@ -262,7 +265,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         now: Instant,
     ) {
         let context = attempt_text(&batch, now);
-        match self.sequences.on_refused(sent.batch, code) {
+        let log_start_offset = answer.log_start_offset;
+        match self
+            .sequences
+            .on_refused(sent.batch, code, log_start_offset)
+        {
             SequenceVerdict::RetryUnchanged => {
                 log::debug!("{}, behind another one", code.to_error(&context));
             }
@@ -273,11 +280,19 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 self.fail(batch, failure, true, now);
                 return;
             }
-            SequenceVerdict::Restamp { data_loss } => {
+            SequenceVerdict::Restamp { .. } if planted(Plant::R39) => {
+                // Before KIP-360 nothing else could be done.
+                let failure = rejected(&context, code, answer, batch.record_count());
+                self.shared.set_fatal(&failure.error);
+                self.fail(batch, failure, true, now);
+                return;
+            }
+            SequenceVerdict::Restamp { lost } => {
                 log::warn!("{}, going on under a new epoch", code.to_error(&context));
-                if data_loss {
+                if let (Some(acked_to), Some(state)) = (lost, sent.state) {
                     let topic = &batch.topic_partition().topic;
-                    self.report_data_loss(topic, sent.index, "it has a gap after them");
+                    let how = format!("misses what comes before {state:?}");
+                    self.report_data_loss((topic, sent.index), acked_to, &how);
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
@@ -292,10 +307,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         self.drainer.unblock(sent.batch.slot, now);
     }
 
-    fn report_data_loss(&self, topic: &str, partition: i32, how: &str) {
+    /// `acked_to`: the last offset that was acknowledged, or -1 if it was acknowledged without one.
+    fn report_data_loss(&self, (topic, partition): (&str, i32), acked_to: i64, broker: &str) {
         self.shared.note_data_loss();
+        let acked = match acked_to {
+            0.. => format!("up to offset {acked_to}"),
+            _ => "without an offset".to_owned(),
+        };
         log::error!(
-            "data loss: the broker lacks records of {topic}-{partition} that it acknowledged: {how}"
+            "data loss: records of {topic}-{partition} that were acknowledged {acked} are not there any \
+             more: the broker {broker}"
         );
     }
 

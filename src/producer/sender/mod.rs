@@ -1,6 +1,7 @@
 //! The Sender thread: takes batches from the accumulator to the brokers and their outcomes back.
 //! Joins accumulator and sequences, which do not know each other (Java: `Sender`).
 
+mod acked_offsets;
 mod completion;
 mod ending_order;
 mod identity;

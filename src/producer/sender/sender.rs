@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::acked_offsets::AckedOffsets;
 use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
@@ -65,6 +66,8 @@ pub(crate) struct Sender<C> {
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
+    /// Empty and unused with idempotence, or without acknowledgements.
+    pub(super) acked_offsets: AckedOffsets,
     /// When topics without a leader are asked about again.
     leaderless_pause: Option<Instant>,
     /// Reused from turn to turn.
@@ -93,6 +96,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             ending_order: EndingOrder::default(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
+            acked_offsets: AckedOffsets::default(),
             leaderless_pause: None,
             responses: Vec::new(),
             drained: Vec::new(),
@@ -250,12 +254,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             request_timeout,
             ..
         } = self.config;
-        let built = produce::build(
+        let mut built = produce::build(
             going.into_iter(),
             (acks, request_timeout),
             &mut self.in_flight,
             now,
         );
+        if acks != 0 && !self.config.idempotence {
+            self.acked_offsets.on_sent(&mut built.tag);
+        }
         let request = ClientRequest {
             node: node.id,
             body: ApiRequest::Produce(built.request),

@@ -1,9 +1,11 @@
 //! The Sender over a client without a network, on a clock that stands still.
 
 mod closing;
+mod data_loss;
 mod delivery;
 mod ending_order;
 mod idempotence;
+mod identity;
 #[cfg(feature = "planted")]
 mod planted;
 mod retrying;

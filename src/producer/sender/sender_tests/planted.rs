@@ -334,6 +334,31 @@ fn r37_sequence_after_the_last_one_is_negative() {
 }
 
 #[test]
+fn r38_epoch_after_the_last_one_is_negative() {
+    assert_live(Plant::R38, || {
+        let mut bench = Bench::new(config(), &[1]);
+        bench.give_identity(7, i16::MAX);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.next_attempt();
+        let request = bench.client.take();
+        request.is_some_and(|request| stamp(&request).0 < 0)
+    });
+}
+
+#[test]
+fn r39_state_that_the_broker_forgot_is_fatal() {
+    assert_live(Plant::R39, || {
+        let mut bench = Bench::idempotent(&[1]);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.shared.fatal_error().is_some()
+    });
+}
+
+#[test]
 fn r40_gap_after_an_unknown_outcome_is_fatal() {
     assert_live(Plant::R40, || {
         let mut bench = Bench::idempotent(&[1]);
