@@ -65,6 +65,7 @@ pub(crate) enum Plant {
     RetryOrder,
     CompletedTwice,
     ReleasedEarly,
+    AdoptedAnyway,
     HashOrder,
 }
 
@@ -395,6 +396,11 @@ mod table {
             Plant::ReleasedEarly,
             "P6",
             "The memory of a batch is free as soon as it is sealed.",
+        ),
+        (
+            Plant::AdoptedAnyway,
+            "P1",
+            "With topic.recreation.policy=fail, what was on its way to the old topic goes to the new one.",
         ),
         (
             Plant::HashOrder,

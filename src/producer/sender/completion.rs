@@ -90,17 +90,22 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         now: Instant,
     ) {
         self.shared.metadata.request_update();
-        for (_, sent) in tag.sent() {
+        for (topic, sent) in tag.sent() {
             let unanswered = Unanswered {
                 kind,
                 proved,
                 error: error.clone(),
             };
-            self.on_attempt_unanswered(sent, &unanswered, now);
+            self.on_attempt_unanswered((topic, sent), &unanswered, now);
         }
     }
 
-    fn on_attempt_unanswered(&mut self, sent: SentPartition, why: &Unanswered, now: Instant) {
+    fn on_attempt_unanswered(
+        &mut self,
+        (topic, sent): (&SentTopic, SentPartition),
+        why: &Unanswered,
+        now: Instant,
+    ) {
         let Some(mut batch) = self.in_flight.remove(sent.batch) else {
             log::debug!(
                 "the end of a request for a batch that had ended: {}",
@@ -114,7 +119,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         if self.may_retry(&batch, now) {
             log::warn!("{}, trying again: {}", attempt_text(&batch, now), why.error);
             batch.attempt_failed(why.error.clone());
-            self.put_back(batch, sent, why.proved, now);
+            self.put_back(batch, (topic, sent), why.proved, now);
             return;
         }
         let text = format!("{}: {}", self.last_attempt_text(&batch, now), why.error);
@@ -135,7 +140,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 proved: false,
                 error: Error::new(ErrorKind::Protocol, text),
             };
-            self.on_attempt_unanswered(sent, &unanswered, now);
+            self.on_attempt_unanswered((topic, sent), &unanswered, now);
             return;
         };
         let code = ErrorCode(answer.error_code);
@@ -171,9 +176,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                     self.sequences.on_topic_id_unknown(sent.batch);
                 }
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
-                self.put_back(batch, sent, answered, now);
+                self.put_back(batch, (topic, sent), answered, now);
             }
-            Verdict::Refused if retry => self.on_refused(batch, sent, (code, &answer), now),
+            Verdict::Refused if retry => {
+                self.on_refused(batch, (topic, sent), (code, &answer), now);
+            }
             Verdict::Retry | Verdict::Refused => {
                 let text = self.last_attempt_text(&batch, now);
                 let failure = rejected(&text, code, &answer, batch.record_count());
@@ -260,7 +267,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn on_refused(
         &mut self,
         mut batch: ProducerBatch,
-        sent: SentPartition,
+        (topic, sent): (&SentTopic, SentPartition),
         (code, answer): (ErrorCode, &PartitionProduceResponse),
         now: Instant,
     ) {
@@ -290,9 +297,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             SequenceVerdict::Restamp { lost } => {
                 log::warn!("{}, going on under a new epoch", code.to_error(&context));
                 if let (Some(acked_to), Some(state)) = (lost, sent.state) {
-                    let topic = &batch.topic_partition().topic;
                     let how = format!("misses what comes before {state:?}");
-                    self.report_data_loss((topic, sent.index), acked_to, &how);
+                    self.report_data_loss((&topic.name, sent.index), acked_to, &how);
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
@@ -303,8 +309,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             }
         }
         batch.attempt_failed(code.to_error("the last answer"));
-        self.drainer.reenqueue(batch, now);
-        self.drainer.unblock(sent.batch.slot, now);
+        if let Some(batch) = self.unless_left_behind(batch, topic, now) {
+            self.drainer.reenqueue(batch, now);
+            self.drainer.unblock(sent.batch.slot, now);
+        }
     }
 
     /// `acked_to`: the last offset that was acknowledged, or -1 if it was acknowledged without one.
@@ -324,10 +332,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn put_back(
         &mut self,
         batch: ProducerBatch,
-        sent: SentPartition,
+        (topic, sent): (&SentTopic, SentPartition),
         answered: bool,
         now: Instant,
     ) {
+        let Some(batch) = self.unless_left_behind(batch, topic, now) else {
+            return;
+        };
         if self.config.idempotence {
             self.sequences.on_put_back(sent.batch, answered);
         }

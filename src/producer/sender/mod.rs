@@ -8,6 +8,7 @@ mod identity;
 mod in_flight_batches;
 mod outcome;
 mod produce;
+mod recreation;
 #[allow(
     clippy::module_inception,
     reason = "the house has a room and a type of this name"

@@ -12,6 +12,7 @@ use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
+use super::recreation::TopicIds;
 use crate::backoff::ExponentialBackoff;
 use crate::client::{ClientRequest, ClientResponse, KafkaClient};
 use crate::cluster::{Cluster, Node};
@@ -43,6 +44,8 @@ pub(crate) struct SenderConfig {
     pub(crate) retry_backoff: Duration,
     /// `retry.backoff.max.ms`
     pub(crate) retry_backoff_max: Duration,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fail_recreated_topics: bool,
 }
 
 /// What comes back with a response.
@@ -68,6 +71,7 @@ pub(crate) struct Sender<C> {
     pub(super) identity_request: IdentityRequest,
     /// Empty and unused with idempotence, or without acknowledgements.
     pub(super) acked_offsets: AckedOffsets,
+    pub(super) topic_ids: TopicIds,
     /// When topics without a leader are asked about again.
     leaderless_pause: Option<Instant>,
     /// Reused from turn to turn.
@@ -97,6 +101,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             acked_offsets: AckedOffsets::default(),
+            topic_ids: TopicIds::default(),
             leaderless_pause: None,
             responses: Vec::new(),
             drained: Vec::new(),
@@ -129,6 +134,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.poll(Duration::ZERO, now);
         }
         self.expire(now);
+        self.end_what_topics_left(&cluster, now);
         if let Some(error) = self.shared.fatal_error() {
             wait.at(self.drainer.ready(&cluster, now).next_check);
             self.abort_everything(&error, now);

@@ -359,6 +359,24 @@ fn r39_state_that_the_broker_forgot_is_fatal() {
 }
 
 #[test]
+fn adopted_anyway_sends_to_the_new_topic_what_was_on_its_way_to_the_old_one() {
+    assert_live(Plant::AdoptedAnyway, || {
+        let config = SenderConfig {
+            fail_recreated_topics: true,
+            ..plain()
+        };
+        let mut bench = Bench::new(config, &[1]);
+        let (_handle, request) = bench.sent();
+        bench.learn(Uuid([2; 16]), &[1], 1);
+        bench.turn();
+        bench.refuse(request, 19);
+        bench.turn();
+        bench.next_attempt();
+        bench.client.take().is_some()
+    });
+}
+
+#[test]
 fn r40_gap_after_an_unknown_outcome_is_fatal() {
     assert_live(Plant::R40, || {
         let mut bench = Bench::idempotent(&[1]);
