@@ -85,7 +85,9 @@ pub(super) struct Waiter {
 }
 
 impl MetadataState {
-    pub(super) fn new(config: MetadataConfig, bootstrap: Vec<Node>) -> Self {
+    pub(super) fn new(mut config: MetadataConfig, bootstrap: Vec<Node>) -> Self {
+        // Due again as soon as it comes, it would be asked for as fast as brokers answer.
+        config.max_age = config.max_age.max(config.retry_backoff).max(SHORTEST_AGE);
         let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
         Self {
             cluster: ClusterBuilder::bootstrap(bootstrap.iter().cloned()).build(),
@@ -594,6 +596,8 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
         index.is_some_and(|index| index < known.partitions.len())
     })
 }
+
+const SHORTEST_AGE: Duration = Duration::from_millis(1);
 
 /// From this version of Metadata on an epoch in an answer is the leader's, not a guess.
 const EPOCHS_ARE_RELIABLE: i16 = 9;
