@@ -4,6 +4,7 @@ mod closing;
 mod delivery;
 mod ending_order;
 mod idempotence;
+mod lasting;
 #[cfg(feature = "planted")]
 mod planted;
 mod retrying;
