@@ -237,3 +237,22 @@ fn retry_under_the_same_leader_waits_for_its_backoff_and_under_another_does_not(
     bench.turn();
     assert_eq!(offset(&handle), Some(1));
 }
+
+#[test]
+fn wall_clock_that_jumps_ends_and_delays_nothing() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut bench = Bench::new(plain(), &[1, 0]);
+    let handles = [bench.send(0), bench.send(1)];
+    bench.turn();
+    let _unanswered = bench.take();
+    bench.clock.jump_wall_clock(DAY_MS);
+    bench.turn();
+    assert!(!handles.iter().any(SendHandle::is_done), "a day too early");
+    bench.clock.jump_wall_clock(-2 * DAY_MS);
+    bench.advance(119_999);
+    bench.turn();
+    assert!(!handles.iter().any(SendHandle::is_done));
+    bench.advance(1);
+    bench.turn();
+    assert!(handles.iter().all(SendHandle::is_done), "a day too late");
+}
