@@ -6,6 +6,7 @@ mod delivery;
 mod ending_order;
 mod idempotence;
 mod identity;
+mod lasting;
 #[cfg(feature = "planted")]
 mod planted;
 mod recreation;

@@ -184,7 +184,8 @@ pub(super) fn tail(log: &Path) -> String {
 }
 
 /// A frozen process. It goes on when this is dropped, or when we die: a helper waits for the end of
-/// its own input, since a frozen process cannot notice the end of its.
+/// its own input, since a frozen process cannot notice the end of its. The helper outlives the
+/// interrupt from a keyboard, which goes to all of us.
 #[derive(Debug)]
 struct Pause {
     helper: Child,
@@ -192,7 +193,9 @@ struct Pause {
 
 impl Pause {
     fn new(pid: u32) -> Result<Self, Failure> {
-        let script = format!("kill -STOP {pid} && echo stopped && read line; kill -CONT {pid}");
+        let script = format!(
+            "trap '' INT TERM HUP; kill -STOP {pid} && echo stopped && read line; kill -CONT {pid}"
+        );
         let mut helper = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())
