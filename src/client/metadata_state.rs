@@ -85,9 +85,7 @@ pub(super) struct Waiter {
 }
 
 impl MetadataState {
-    pub(super) fn new(mut config: MetadataConfig, bootstrap: Vec<Node>) -> Self {
-        // Due again as soon as it comes, it would be asked for as fast as brokers answer.
-        config.max_age = config.max_age.max(config.retry_backoff).max(SHORTEST_AGE);
+    pub(super) fn new(config: MetadataConfig, bootstrap: Vec<Node>) -> Self {
         let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
         Self {
             cluster: ClusterBuilder::bootstrap(bootstrap.iter().cloned()).build(),
@@ -321,7 +319,8 @@ impl MetadataState {
 
     /// `metadata.max.age.ms`, but never so short that brokers are asked without a pause.
     fn max_age(&self) -> Duration {
-        self.config.max_age.max(self.config.retry_backoff)
+        let config = &self.config;
+        config.max_age.max(config.retry_backoff).max(SHORTEST_AGE)
     }
 
     /// What the next request asks for (B12).

@@ -211,6 +211,7 @@ fields!(ConfigPlan {
     metadata_max_idle_ms,
     rebootstrap_trigger_ms,
     ignore_keys,
+    fails_recreated,
     first_sequence,
     contradictions,
     bootstrap_servers,

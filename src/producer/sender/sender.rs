@@ -120,18 +120,19 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     /// One turn.
     pub(crate) fn run_once(&mut self, now: Instant) {
-        let cluster = self.shared.metadata.cluster();
         let mut wait = Wait::new(now);
+        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
+            // A callback may have kept us until now: an answer that has arrived counts (D16).
+            self.poll(Duration::ZERO, now);
+        }
+        // What no turn has seen cannot be told from what came before it.
+        let cluster = self.shared.metadata.cluster();
         #[cfg(feature = "planted")]
         if planted(Plant::R07) {
             // librdkafka 1.9.0: what metadata does not name for a moment is forgotten whole.
             let drainer = &self.drainer;
             self.sequences
                 .forget(|slot| drainer.is_absent(slot, &cluster));
-        }
-        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
-            // A callback may have kept us until now: an answer that has arrived counts (D16).
-            self.poll(Duration::ZERO, now);
         }
         self.expire(now);
         self.end_what_topics_left(&cluster, now);

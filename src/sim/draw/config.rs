@@ -3,7 +3,7 @@
 use super::super::guarantees::Line;
 use super::super::scenario::ConfigPlan;
 use super::super::streams::{Draw, stream};
-use super::Contradiction;
+use super::{Contradiction, extremes};
 use crate::random::Random;
 
 /// Valid whatever is drawn: the contradictions are beside it.
@@ -22,6 +22,8 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
     plan.bootstrap_servers = 1 + random.below(3);
     plan.bootstrap_by_name = random.chance(700);
     plan.contradictions = Contradiction::draw(&mut random);
+    plan.fails_recreated = stream(seed, "topic.recreation.policy").chance(400);
+    extremes::draw(seed, &mut plan);
     plan
 }
 
@@ -87,6 +89,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: *random.pick(&[300_000, 5_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
+        fails_recreated: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,
@@ -139,6 +142,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: random.log_between(5_000, 300_000),
         rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
         ignore_keys: random.chance(150),
+        fails_recreated: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,

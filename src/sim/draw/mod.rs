@@ -7,6 +7,7 @@
 mod cluster;
 mod config;
 mod contradiction;
+mod extremes;
 mod line;
 mod threads;
 
