@@ -317,6 +317,30 @@ fn broker_that_requires_to_begin_anew_is_left_and_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn metadata_that_leaves_things_out_for_a_while_only_delays() {
+    for hide in [
+        |hidden| Change::HideTopic("t".to_owned(), None, hidden),
+        |hidden| Change::HidePartition("t".to_owned(), 1, None, hidden),
+        |hidden| Change::HideBroker(2, None, hidden),
+    ] {
+        let _limit = Limit::new(secs(30));
+        let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 2));
+        let producer = start(config(&kafka).metadata_max_age(ms(20)));
+        let mut ledger = Ledger::default();
+        ledger.send_many(&producer, "t", 2, 20);
+        producer.flush().unwrap();
+        kafka.with(|cluster| cluster.apply(hide(true)));
+        let before = metadata_requests(&kafka);
+        eventually("metadata without it is read", || {
+            metadata_requests(&kafka) > before + 1
+        });
+        ledger.send_many(&producer, "t", 2, 20);
+        kafka.with(|cluster| cluster.apply(hide(false)));
+        ledger.assert_all_delivered(&kafka);
+    }
+}
+
+#[test]
 fn topic_that_was_forbidden_and_is_allowed_later_takes_records_without_a_new_producer() {
     let _limit = Limit::new(secs(30));
     let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("t", 1).topic("secret", 1));

@@ -119,6 +119,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         if choice.is_none() && self.nobody_is_left() {
             log::info!("no known broker can be reached, beginning again with bootstrap.servers");
             self.metadata.rebootstrap();
+            // What was tried before does not count against the bootstrap addresses.
+            self.updater.attempts_since = Some(now);
             choice = self.choose_node(now);
         }
         match choice {

@@ -273,6 +273,7 @@ fn rebootstrap_when_no_known_broker_is_left() {
     harness.picture.brokers = vec![(7, 9092)];
     harness.picture.topics = vec![("t", 0, vec![(7, 9), (7, 9)])];
     // Nodes 1 and 2 are gone for good.
+    let mut begun_anew = None;
     for _ in 0..50 {
         let nodes: Vec<NodeId> = harness.client.selector.channels.keys().copied().collect();
         for node in nodes.into_iter().filter(|node| [1, 2].contains(&node.0)) {
@@ -282,7 +283,14 @@ fn rebootstrap_when_no_known_broker_is_left() {
         }
         harness.serve();
         harness.poll(Duration::from_millis(20));
+        if harness.metadata.cluster().is_bootstrap() && begun_anew.is_none() {
+            begun_anew = Some(harness.now());
+            let trigger = harness.client.updater.rebootstrap_at();
+            let least = harness.now() + Duration::from_millis(9_980);
+            assert!(trigger >= Some(least), "it counts from here");
+        }
     }
+    assert!(begun_anew.is_some());
     let cluster = harness.metadata.cluster();
     assert!(cluster.version() > before);
     assert_eq!(cluster.partition("t", 0).unwrap().leader, Some(NodeId(7)));
