@@ -32,7 +32,7 @@ fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
         5 if plan.idempotence => plan.retries = 1,
         5 => plan.retries = 0,
         6 => plan.delivery_timeout_ms = plan.linger_ms + plan.request_timeout_ms,
-        7 => plan.retry_backoff_ms = *random.pick(&[(0, 0), (0, 1_000), (1, 1), (1_000, 1_000)]),
+        7 => plan.retry_backoff_ms = *random.pick(&[(0, 0), (1, 1), (1_000, 1_000)]),
         8 => plan.reconnect_backoff_ms = *random.pick(&[(0, 0), (1, 1), (1_000, 1_000)]),
         9 => plan.setup_timeout_ms = (1, 30_000),
         10 => plan.max_idle_ms = *random.pick(&[Some(0), Some(1), None]),
@@ -40,6 +40,12 @@ fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
         12 => plan.metadata_max_idle_ms = 5_000,
         _ => plan.rebootstrap_trigger_ms = Some(random.below(2) as u64),
     }
+}
+
+/// Without a pause between two requests a minute has more of them than anybody can wait for.
+pub(super) fn are_hasty(plan: &ConfigPlan) -> bool {
+    let (first, longest) = plan.retry_backoff_ms;
+    longest <= 1 || (plan.metadata_max_age_ms <= 1 && first < 20)
 }
 
 /// A record or two.
