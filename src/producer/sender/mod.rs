@@ -13,6 +13,7 @@ mod produce;
 )]
 mod sender;
 mod shutdown;
+mod splitting;
 
 #[cfg(test)]
 mod mock_client;

@@ -7,6 +7,7 @@ mod idempotence;
 #[cfg(feature = "planted")]
 mod planted;
 mod retrying;
+mod splitting;
 mod waiting;
 mod whole;
 
