@@ -11,6 +11,7 @@ mod lasting;
 mod planted;
 mod recreation;
 mod retrying;
+mod splitting;
 mod waiting;
 mod whole;
 
