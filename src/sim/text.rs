@@ -198,6 +198,7 @@ fields!(ConfigPlan {
     linger_ms,
     batch_size,
     buffer_memory,
+    topic_share,
     max_request_size,
     delivery_timeout_ms,
     request_timeout_ms,

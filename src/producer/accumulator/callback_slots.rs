@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::buffer_pool::BufferPool;
 use super::produce_request_result::BatchOutcome;
 use super::producer_batch::BatchAck;
+use super::topic_share::ShareId;
 use crate::cluster::TopicPartition;
 use crate::planted::{Plant, planted};
 use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
@@ -49,6 +50,7 @@ pub(super) struct CallbackSlots {
     shared: Vec<Arc<dyn DeliveryCallback>>,
     once: Vec<Option<OnceCallback>>,
     pool: Arc<BufferPool>,
+    share: ShareId,
     charged: usize,
     stock: Arc<SlotStock>,
 }
@@ -91,16 +93,27 @@ impl std::fmt::Debug for CallbackSlots {
 }
 
 impl CallbackSlots {
-    pub(super) fn new(pool: Arc<BufferPool>, charged: usize, stock: Arc<SlotStock>) -> Self {
+    /// `charged`: what is counted already, for which topic.
+    pub(super) fn new(
+        pool: Arc<BufferPool>,
+        (share, charged): (ShareId, usize),
+        stock: Arc<SlotStock>,
+    ) -> Self {
         Self {
             slots: Vec::new(),
             room: 0,
             shared: Vec::new(),
             once: Vec::new(),
             pool,
+            share,
             charged,
             stock,
         }
+    }
+
+    /// The topic that its bytes, and those of its batch, are counted for.
+    pub(super) fn share(&self) -> ShareId {
+        self.share
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,7 +137,8 @@ impl CallbackSlots {
         }
         let wanted = 2 * self.room;
         let bytes = wanted * size_of::<Slot>();
-        if bytes > self.charged && !self.pool.try_charge(bytes - self.charged) {
+        let more = bytes.saturating_sub(self.charged);
+        if more > 0 && !self.pool.try_charge_for(self.share, more) {
             return false;
         }
         self.charged = self.charged.max(bytes);
@@ -224,7 +238,7 @@ impl CallbackSlots {
 /// Callbacks are dropped as user code too: a panic in a destructor harms nobody else.
 impl Drop for CallbackSlots {
     fn drop(&mut self) {
-        self.pool.release(self.charged);
+        self.pool.release_for(self.share, self.charged);
         let (shared, once) = (
             std::mem::take(&mut self.shared),
             std::mem::take(&mut self.once),

@@ -12,6 +12,7 @@ mod producer_batch;
 mod record_accumulator;
 mod schedule;
 mod topic;
+mod topic_share;
 
 #[cfg(test)]
 mod accumulator_tests;

@@ -127,7 +127,7 @@ impl ProducerBatch {
             return None;
         }
         while builder.room() < framing.size() {
-            builder.add_chunk(pool.try_chunk()?);
+            builder.add_chunk(pool.try_chunk_for(self.0.callbacks.share())?);
         }
         if callback.is_some() && !self.0.callbacks.has_room() {
             return None;

@@ -132,6 +132,7 @@ impl Bench {
             batch_size: 155,
             linger,
             buffer_memory,
+            most_per_topic: None,
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::ZERO,
             retry_backoff_max: Duration::ZERO,
@@ -255,7 +256,7 @@ pub(super) fn try_send(
             };
             Some(Some(SendHandle::new(result, index, sizes)))
         }
-        Append::Blocked => None,
+        Append::Blocked | Append::BlockedByShare => None,
         Append::Failed(_) => Some(None),
         Append::UnknownPartition => panic!("it is known"),
     }

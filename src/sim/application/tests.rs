@@ -266,6 +266,7 @@ fn shared() -> Shared {
     let limits = Limits {
         most_record: 1 << 20,
         surely_fits: 1 << 20,
+        shares_suffice: false,
         delivery_timeout: Duration::from_secs(120),
         max_block: Duration::from_secs(60),
         callbacks_thread: 1,

@@ -363,6 +363,7 @@ impl Thread {
             Err(refused) => {
                 let kind = refused.kind();
                 self.error = Some(kind);
+                shared.note_lack_of_room(id, refused.error());
                 shared.note_refusal(id, kind, &refused.into_record());
                 return;
             }

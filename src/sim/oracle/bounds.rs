@@ -138,11 +138,22 @@ fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
     }
 }
 
-/// P6: the values alone of what was accepted and has no outcome never exceed `buffer.memory`.
+/// P6: the values alone of what was accepted and has no outcome never exceed `buffer.memory`, nor those
+/// of a topic its share of that.
 fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
+    judge_memory_of(None, terms, ledger, findings);
+    if terms.memory_of_a_topic < terms.buffer_memory {
+        for topic in 0..terms.topics.len() {
+            judge_memory_of(Some(topic), terms, ledger, findings);
+        }
+    }
+}
+
+fn judge_memory_of(topic: Option<usize>, terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
     // What ends and what is accepted in one instant ends first.
     let mut changes: Vec<(Duration, bool, i64, bool)> = Vec::new();
-    for entry in &ledger.entries {
+    let is_meant = |entry: &&Entry| topic.is_none_or(|topic| topic == entry.spec.topic);
+    for entry in ledger.entries.iter().filter(is_meant) {
         // Without a callback nobody knows when it ended.
         let (Some(at), true, Some(bytes)) = (
             entry.accepted_at,
@@ -159,7 +170,11 @@ fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
         }
     }
     changes.sort_unstable();
-    let most = i64::try_from(terms.buffer_memory).unwrap_or(i64::MAX);
+    let (most, key) = match topic {
+        None => (terms.buffer_memory, "buffer.memory"),
+        Some(_) => (terms.memory_of_a_topic, "buffer.memory.share.per.topic"),
+    };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     let mut held = 0;
     for (at, is_accepted, bytes, is_judged) in changes {
         if !is_accepted {
@@ -169,7 +184,8 @@ fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
         held += bytes;
         if is_judged && held > most {
             return findings.broken(Property::P6, at, || {
-                format!("records of {held} bytes are held at once (buffer.memory is {most})")
+                let of = topic.map_or("", |topic| terms.topic_name(topic));
+                format!("records of {held} bytes are held at once ({key} is {most}) {of}")
             });
         }
     }
