@@ -26,7 +26,7 @@ pub(crate) const MODELS: &[Model] = &[
         property: "whoever waits for its topic's share gets it, first come, first served, and holds up \
                    nobody of another topic; all of it comes back",
         run: topics_wait_each_in_its_own_line,
-        preemptions: Some(1),
+        preemptions: Some(2),
         percent: 100,
     },
 ];

@@ -13,6 +13,7 @@ use crate::cluster::TopicPartition;
 use crate::planted::{Plant, planted};
 use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
+use crate::producer::receipt::Receipt;
 use crate::producer::record_metadata::RecordMetadata;
 use crate::producer::send_handle::{offset_of, timestamp_of};
 use crate::sync::Mutex;
@@ -176,7 +177,13 @@ impl CallbackSlots {
     }
 
     /// Tells each, in order, where its record lies.
-    pub(super) fn run_acked(&mut self, tp: &TopicPartition, ack: BatchAck, base_timestamp_ms: i64) {
+    pub(super) fn run_acked(
+        &mut self,
+        tp: &TopicPartition,
+        ack: BatchAck,
+        base_timestamp_ms: i64,
+        receipt: Receipt,
+    ) {
         let mut metadata = RecordMetadata {
             topic: Arc::clone(&tp.topic),
             partition: tp.partition,
@@ -184,6 +191,7 @@ impl CallbackSlots {
             timestamp_ms: -1,
             serialized_key_size: -1,
             serialized_value_size: -1,
+            receipt,
         };
         let mut slots = std::mem::take(&mut self.slots);
         let mut left = slots.drain(..);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::cluster::TopicPartition;
 use crate::error::Error;
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
+use crate::producer::receipt::Receipt;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,6 +30,7 @@ pub(crate) enum BatchOutcome {
     Acked {
         base_offset: i64,
         log_append_time_ms: i64,
+        receipt: Receipt,
     },
     Failed(Arc<FailedBatch>),
 }
@@ -123,6 +125,7 @@ pub(crate) fn failed_batch(
     body: Vec<Bytes>,
     error: Error,
     record_errors: Vec<(u32, Error)>,
+    receipt: Receipt,
 ) -> Arc<FailedBatch> {
     Arc::new(FailedBatch {
         topic_partition: topic_partition.clone(),
@@ -131,6 +134,7 @@ pub(crate) fn failed_batch(
         body,
         error,
         record_errors,
+        receipt: Some(receipt),
     })
 }
 

@@ -87,6 +87,7 @@ impl KafkaClient<RequestTag> for Answering {
             node: request.node,
             tag: request.tag,
             created: now,
+            written: Some(now),
             received: now,
             outcome: Outcome::Response(response),
         });

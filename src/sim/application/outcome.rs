@@ -12,7 +12,7 @@ use super::super::ledger::{End, Entry, RecordId, SharedLedger};
 use super::super::payload::{RecordSpec, SimRecord};
 use super::super::scenario::Scenario;
 use super::topics::Topics;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Persistence};
 use crate::producer::{DeliveryError, KafkaProducer, RecordMetadata, UndeliveredRecord};
 use crate::time::MockTime;
 
@@ -154,6 +154,7 @@ impl Shared {
 
     /// In the words of the ledger; looks at what the outcome says of the record itself on the way.
     fn end_of(&self, id: RecordId, result: Result<&RecordMetadata, &DeliveryError>) -> End {
+        self.check_receipt(id, result);
         match result {
             Ok(metadata) => {
                 self.check_metadata(id, metadata);
@@ -184,6 +185,31 @@ impl Shared {
         match &last.text {
             Some(known) if **known == *text => Arc::clone(known),
             _ => Arc::clone(last.text.insert(text.into())),
+        }
+    }
+
+    /// The stages that a record passed come one after the other, and fit its outcome.
+    fn check_receipt(&self, id: RecordId, result: Result<&RecordMetadata, &DeliveryError>) {
+        let receipt = match result {
+            Ok(metadata) => Some(metadata.receipt()),
+            // A handle that would wait inside a callback knows of none.
+            Err(error) => error.receipt(),
+        };
+        let Some(receipt) = receipt else {
+            return;
+        };
+        let sent = receipt.attempts() > 0;
+        let stages = [receipt.drained(), receipt.written(), receipt.answered()];
+        let in_order = stages.iter().flatten().is_sorted()
+            && stages.iter().flatten().all(|at| *at >= receipt.appended());
+        let fits = match result {
+            Ok(_) => sent && stages[1].is_some(),
+            Err(error) => sent || error.persistence() == Persistence::NotWritten,
+        };
+        let is_whole = sent == stages[0].is_some() && sent == receipt.broker().is_some();
+        if !(in_order && fits && is_whole && (sent || stages == [None; 3])) {
+            let text = format!("record {id}: {receipt:?} does not fit its outcome {result:?}");
+            self.violation("P5", text);
         }
     }
 
