@@ -117,6 +117,7 @@ pub(crate) struct Habits {
     pub(crate) flush_timeout: u32,
     pub(crate) partitions_for: u32,
     pub(crate) renew_clone: u32,
+    pub(crate) purge: u32,
     // Of sends: which way.
     pub(crate) try_send: u32,
     pub(crate) send_when_ready: u32,

@@ -249,6 +249,7 @@ fields!(Habits {
     flush_timeout,
     partitions_for,
     renew_clone,
+    purge,
     try_send,
     send_when_ready,
     serializers,

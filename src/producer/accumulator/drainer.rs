@@ -588,8 +588,31 @@ impl Drainer {
         }
     }
 
+    /// Takes over what was purged since the last time.
+    pub(crate) fn take_purged(&mut self, now: Instant) -> Vec<ProducerBatch> {
+        let purged = self.accumulator.purged.take();
+        if purged.is_empty() {
+            return purged;
+        }
+        self.accumulator
+            .queued_batches
+            .fetch_sub(purged.len(), Ordering::AcqRel);
+        let slots: BTreeSet<SlotId> = purged.iter().map(|batch| batch.id().slot).collect();
+        for slot in slots {
+            self.leave_ring(slot);
+            self.look(slot, now);
+        }
+        purged
+    }
+
     /// Takes out everything that is queued, open batches included (force close, fatal error).
     pub(crate) fn abort_all(&mut self, out: &mut Vec<ProducerBatch>) {
+        let accumulator = Arc::clone(&self.accumulator);
+        let mut purged = accumulator.purged.lock();
+        accumulator
+            .queued_batches
+            .fetch_sub(purged.len(), Ordering::AcqRel);
+        out.append(&mut purged);
         for slot in self.accumulator.all_slots() {
             let before = out.len();
             out.extend(slot.queue.lock().drain_all());

@@ -9,6 +9,7 @@ mod flush;
 mod partition_queue;
 mod produce_request_result;
 mod producer_batch;
+mod purge;
 mod record_accumulator;
 mod schedule;
 mod topic;

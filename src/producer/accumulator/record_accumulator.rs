@@ -15,6 +15,7 @@ use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
 use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
 use super::partition_queue::{Appended, Fit, Material};
+use super::purge::Purged;
 use super::topic::{Activated, Activity, Slot, Sticky, Topic};
 use super::topic_share::ShareId;
 use crate::cluster::{Cluster, TopicInfo, TopicPartition};
@@ -61,6 +62,8 @@ pub(crate) struct RecordAccumulator {
     /// Slots that got something since the Sender looked.
     activated: Mutex<Vec<Activated>>,
     pub(super) queued_batches: AtomicUsize,
+    /// Taken out of their queues to be given up; they count as queued.
+    pub(super) purged: Purged,
     closed: AtomicBool,
     /// When the Sender will look by itself, in nanoseconds after `started`.
     next_look_ns: AtomicU64,
@@ -140,6 +143,7 @@ impl RecordAccumulator {
             }),
             activated: Mutex::new(Vec::new()),
             queued_batches: AtomicUsize::new(0),
+            purged: Purged::default(),
             closed: AtomicBool::new(false),
             next_look_ns: AtomicU64::new(u64::MAX),
             started: time.now(),
@@ -206,6 +210,17 @@ impl RecordAccumulator {
 
     pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.growth.lock().slots.clone()
+    }
+
+    /// Those that a topic ever had.
+    pub(super) fn slots_of(&self, topic: &str) -> Vec<Arc<Slot>> {
+        let growth = self.growth.lock();
+        let known = growth.topics.get(topic);
+        known.map(|topic| topic.slots.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn wake_sender(&self) {
+        self.wakeup.wake();
     }
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).

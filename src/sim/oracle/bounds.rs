@@ -10,7 +10,7 @@ use super::logs::Remains;
 use super::polls::Stalls;
 use super::terms::{Terms, Tp};
 use super::wire_watch::WireWatch;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Persistence};
 use crate::sim::guarantees::Property;
 use crate::sim::ledger::{BlockingCall, End, Entry, Ledger};
 
@@ -31,6 +31,7 @@ pub(super) fn judge(
             judge_flush(call, ledger, findings);
         }
     }
+    judge_purges(ledger, findings);
     judge_memory(terms, ledger, findings);
     judge_remains(terms, remains, findings);
     judge_probes((terms, wire, stalls), ledger, findings);
@@ -135,6 +136,31 @@ fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
                 call.began
             )
         });
+    }
+}
+
+/// P5: no more records end as purged than purges gave up; that they are in no log is P3.
+fn judge_purges(ledger: &Ledger, findings: &mut Findings) {
+    let is_purged = |entry: &&Entry| {
+        let told = entry.end().map(|(_, end)| end);
+        matches!(told, Some(End::Failed { kind, .. }) if *kind == ErrorKind::Purged)
+    };
+    let purged = ledger.entries.iter().filter(is_purged).count();
+    if purged > ledger.purged {
+        findings.broken(Property::P5, Duration::MAX, || {
+            let said = ledger.purged;
+            format!("{purged} records ended as purged, {said} were given up by purges")
+        });
+    }
+    for entry in ledger.entries.iter().filter(is_purged) {
+        if let Some((at, End::Failed { persistence, .. })) = entry.end() {
+            if *persistence != Persistence::NotWritten {
+                let id = entry.spec.id;
+                findings.broken(Property::P3NotWritten, *at, || {
+                    format!("record {id} was purged, and may be written")
+                });
+            }
+        }
     }
 }
 

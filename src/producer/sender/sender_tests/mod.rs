@@ -6,6 +6,8 @@ mod ending_order;
 mod idempotence;
 #[cfg(feature = "planted")]
 mod planted;
+mod purging;
+mod receipts;
 mod retrying;
 mod waiting;
 mod whole;
