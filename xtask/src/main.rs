@@ -25,7 +25,7 @@ cargo xtask COMMAND
           look for more for N seconds (20); needs a C++ compiler
   interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
           threads in every order (loom) and in N orders (shuttle) over the locks of the library
-  chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--control KIND]
+  chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--vary] [--control KIND]
           three real brokers behind a fault proxy, killed, frozen and cut off for N seconds (60),
           judged by Kafka's own consumer (docs/TESTING.md, \"Chaos\"); needs java, javac and mvn
 

@@ -30,6 +30,7 @@ mod polls;
 mod records;
 mod recreation;
 mod sequences;
+mod splits;
 mod terms;
 mod wire_watch;
 

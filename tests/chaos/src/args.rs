@@ -13,15 +13,32 @@ pub(crate) struct Args {
     pub(crate) delivery_timeout: Duration,
     /// Records a second that are sent, in all.
     pub(crate) rate: f64,
+    /// Whether the seed draws the producer's configuration as well.
+    pub(crate) vary: bool,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            length: Duration::from_secs(60),
+            seed: 1,
+            mode: Mode::Proof,
+            delivery_timeout: Duration::from_secs(30),
+            rate: 8_000.0,
+            vary: false,
+        }
+    }
 }
 
 pub(crate) const USAGE: &str = "\
-chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--control KIND]
+chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--vary] [--control KIND]
 
   --seconds N              how long brokers and network are broken (60)
   --seed S                 draws the schedule of faults; the same seed, the same schedule (1)
   --delivery-timeout-ms N  delivery.timeout.ms of the producer (30000)
   --rate N                 records a second (8000)
+  --vary                   the seed draws the producer's configuration as well: batch.size, linger.ms,
+                           requests in flight, buffer.memory and more
   --control KIND           instead of proving the producer, prove the judge, by a run in which it
                            has to find something:
                              idempotence-off  retries without idempotence: duplicates, disorder
@@ -30,15 +47,13 @@ chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--control K
 
 impl Args {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut args = Self {
-            length: Duration::from_secs(60),
-            seed: 1,
-            mode: Mode::Proof,
-            delivery_timeout: Duration::from_secs(30),
-            rate: 8_000.0,
-        };
+        let mut args = Self::default();
         let mut words = words;
         while let Some(word) = words.next() {
+            if word == "--vary" {
+                args.vary = true;
+                continue;
+            }
             let (flag, inline) = match word.split_once('=') {
                 Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
                 None => (word, None),
@@ -94,10 +109,11 @@ mod tests {
 
     #[test]
     fn arguments_in_both_forms_are_read() {
-        let args = parse("--seconds 600 --seed=7 --delivery-timeout-ms 8000 --control unclean");
+        let args =
+            parse("--seconds 600 --seed=7 --vary --delivery-timeout-ms 8000 --control unclean");
         let args = args.unwrap();
         assert_eq!(args.length, Duration::from_secs(600));
-        assert_eq!((args.seed, args.mode), (7, Mode::Unclean));
+        assert_eq!((args.seed, args.mode, args.vary), (7, Mode::Unclean, true));
         assert_eq!(args.delivery_timeout, Duration::from_secs(8));
     }
 

@@ -177,3 +177,51 @@ fn fate(result: Result<&RecordMetadata, &DeliveryError>) -> Fate {
 fn index(number: u32) -> usize {
     usize::try_from(number).expect("a machine of 32 bits at least")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RecordId = RecordId {
+        thread: 0,
+        number: 0,
+    };
+
+    const ACKED: Fate = Fate::Acked {
+        partition: 1,
+        offset: Some(2),
+    };
+
+    fn sent(limit: Duration) -> Ledger {
+        let ledger = Ledger::new(1, limit);
+        ledger.sending(ID, 0);
+        ledger.accepted(ID);
+        ledger
+    }
+
+    #[test]
+    fn record_that_ends_in_time_is_not_late() {
+        let ledger = sent(Duration::from_secs(60));
+        ledger.end(ID, ACKED);
+        let (entries, contradictions) = ledger.into_parts();
+        assert_eq!((entries[0][0].fate, entries[0][0].is_late), (ACKED, false));
+        assert!(contradictions.is_empty());
+    }
+
+    #[test]
+    fn record_that_ends_after_its_time_is_late() {
+        let ledger = sent(Duration::ZERO);
+        ledger.end(ID, ACKED);
+        let (entries, _) = ledger.into_parts();
+        assert!(entries[0][0].is_late);
+    }
+
+    #[test]
+    fn record_that_is_told_of_twice_contradicts_itself() {
+        let ledger = sent(Duration::from_secs(60));
+        ledger.end(ID, ACKED);
+        ledger.end(ID, ACKED);
+        let (_, contradictions) = ledger.into_parts();
+        assert_eq!(contradictions.len(), 1);
+    }
+}

@@ -16,6 +16,7 @@ mod judge;
 mod ledger;
 mod log_file;
 mod payload;
+mod producer;
 mod report;
 mod schedule;
 mod wire;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kafka_producer::{KafkaProducer, ProducerConfig};
+use kafka_producer::KafkaProducer;
 use kafka_test_support::proxy::{FaultProxy, Watcher};
 use kafka_test_support::real_kafka::{self, ClusterOptions, Failure, NewTopic, RealKafka, Version};
 
@@ -94,8 +95,13 @@ fn run(args: &Args) -> Result<Report, Failure> {
         log.display()
     );
 
-    let producer = KafkaProducer::new(config(&proxy, args))
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let ports = proxy.ports();
+    let addresses: Vec<String> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    let config = producer::config(&addresses.join(","), args);
+    let producer = KafkaProducer::new(config).map_err(|error| Failure::new(error.to_string()))?;
     let limit = args.delivery_timeout + Duration::from_secs(1);
     let ledger = Arc::new(Ledger::new(workload::THREADS, limit));
     let conductor = Conductor::new(&kafka, &proxy, started);
@@ -159,32 +165,6 @@ fn create_topics(kafka: &RealKafka, mode: Mode) -> Result<(), Failure> {
         kafka.create_topic(&topic)?;
     }
     Ok(())
-}
-
-/// Timeouts that bring out what takes minutes by default: a request is given up after three
-/// seconds, metadata is five seconds old at most.
-fn config(proxy: &FaultProxy, args: &Args) -> ProducerConfig {
-    let ports = proxy.ports();
-    let addresses: Vec<String> = ports
-        .iter()
-        .map(|port| format!("127.0.0.1:{port}"))
-        .collect();
-    let config = ProducerConfig::new(addresses.join(","))
-        .set("client.id", "chaos")
-        .set("linger.ms", "10")
-        .set("request.timeout.ms", "3000")
-        .set("metadata.max.age.ms", "5000")
-        .set("retry.backoff.ms", "50")
-        .set("retry.backoff.max.ms", "500")
-        .set("reconnect.backoff.ms", "50")
-        .set("reconnect.backoff.max.ms", "500")
-        .set("max.block.ms", "4000")
-        .delivery_timeout(args.delivery_timeout);
-    match args.mode {
-        Mode::Proof => config.set("enable.idempotence", "true").set("acks", "all"),
-        Mode::IdempotenceOff => config.set("enable.idempotence", "false").set("acks", "all"),
-        Mode::Unclean => config.set("enable.idempotence", "false").set("acks", "1"),
-    }
 }
 
 /// Kafka's own consumer reads all of each topic.

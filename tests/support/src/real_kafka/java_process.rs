@@ -250,3 +250,23 @@ impl Drop for Pause {
         let _ = self.helper.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frozen_process_goes_on_although_an_interrupt_went_to_its_helper() {
+        let mut frozen = Command::new("sleep").arg("600").spawn().unwrap();
+        let pause = Pause::new(frozen.id()).unwrap();
+        assert!(all_stopped(frozen.id()).unwrap());
+        let helper = pause.helper.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-INT", &helper]).status().unwrap().success());
+        drop(pause);
+        let is_stopped = all_stopped(frozen.id());
+        frozen.kill().unwrap();
+        frozen.wait().unwrap();
+        assert!(!is_stopped.unwrap(), "it stands still for ever");
+    }
+}
