@@ -35,7 +35,6 @@ const FEATURES: &[&str] = &[
     "policy",
     "purge",
     "receipt",
-    "splitting",
     "telemetry",
     "topic share",
     "transactions",
