@@ -33,10 +33,7 @@ const FEATURES: &[&str] = &[
     "interceptors",
     "metrics",
     "policy",
-    "purge",
-    "receipt",
     "telemetry",
-    "topic share",
     "transactions",
 ];
 
