@@ -18,6 +18,8 @@
 pub(crate) enum Plant {
     R01,
     R02,
+    R03,
+    R04,
     R06,
     R07,
     R14,
@@ -63,6 +65,7 @@ pub(crate) enum Plant {
     PartialWrite,
     Correlation,
     RetryOrder,
+    PieceOrder,
     CompletedTwice,
     ReleasedEarly,
     AdoptedAnyway,
@@ -161,6 +164,16 @@ mod table {
             Plant::R02,
             "P1, P5",
             "The second batch of a partition that is to be sent again takes the place of the first, whose records are acknowledged and gone.",
+        ),
+        (
+            Plant::R03,
+            "P4",
+            "A flush does not wait for the pieces of a batch that was split.",
+        ),
+        (
+            Plant::R04,
+            "P6",
+            "What a split batch's callbacks count for is given back with its pieces, and once more by itself.",
         ),
         (
             Plant::R06,
@@ -386,6 +399,11 @@ mod table {
             Plant::RetryOrder,
             "P2",
             "A batch to send again is placed behind the newer ones, which get its sequences.",
+        ),
+        (
+            Plant::PieceOrder,
+            "P2, P5",
+            "The pieces of a batch that was split go in the opposite order.",
         ),
         (
             Plant::CompletedTwice,

@@ -54,7 +54,7 @@ pub(super) struct HeadState {
     /// Sealed, or followed by another batch.
     pub(super) full: bool,
     pub(super) created: Instant,
-    pub(super) attempts: u32,
+    pub(super) tries: u32,
     pub(super) last_attempt: Option<Instant>,
     pub(super) leader_epoch: i32,
     pub(super) deadline: Instant,
@@ -173,7 +173,7 @@ impl PartitionQueue {
         self.batches.front().map(|head| HeadState {
             full: self.batches.len() > 1 || !head.is_open(),
             created: head.created(),
-            attempts: head.attempts(),
+            tries: head.tries(),
             last_attempt: head.last_attempt(),
             leader_epoch: head.leader_epoch(),
             deadline: head.deadline(),
@@ -211,6 +211,16 @@ impl PartitionQueue {
         self.batches.insert(at, batch);
     }
 
+    /// Puts the pieces of a batch where their numbers belong.
+    pub(super) fn insert_pieces(&mut self, pieces: Vec<ProducerBatch>) {
+        if planted(Plant::PieceOrder) {
+            // Each one at the head, first things first.
+            let pieces = pieces.into_iter();
+            return pieces.for_each(|piece| self.batches.push_front(piece));
+        }
+        pieces.into_iter().for_each(|piece| self.insert(piece));
+    }
+
     /// Lets the second batch go before the first; false if there is none (R29).
     pub(super) fn overtake(&mut self) -> bool {
         let may = self.batches.len() > 1;
@@ -236,6 +246,18 @@ impl PartitionQueue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// Takes out what was never handed to a connection, the open batch included.
+    pub(super) fn take_unsent(&mut self, out: &mut Vec<ProducerBatch>) {
+        self.seal_last();
+        for batch in std::mem::take(&mut self.batches) {
+            if batch.attempts() == 0 {
+                out.push(batch);
+            } else {
+                self.batches.push_back(batch);
+            }
+        }
     }
 
     pub(super) fn drain_all(&mut self) -> impl Iterator<Item = ProducerBatch> {

@@ -181,6 +181,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::Refused if retry => {
                 self.on_refused(batch, (topic, sent), (code, &answer), now);
             }
+            Verdict::TooLarge => self.on_too_large(batch, (topic, sent), (code, &answer), now),
+            Verdict::InvalidRecords => {
+                self.on_invalid_records(batch, topic, (code, &answer), now);
+            }
             Verdict::Retry | Verdict::Refused => {
                 let text = self.last_attempt_text(&batch, now);
                 let failure = rejected(&text, code, &answer, batch.record_count());
@@ -329,7 +333,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    fn put_back(
+    pub(super) fn put_back(
         &mut self,
         batch: ProducerBatch,
         (topic, sent): (&SentTopic, SentPartition),
@@ -364,14 +368,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
-        batch.attempts() <= self.config.retries
+    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+        batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {
@@ -417,7 +421,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     /// Tells its owners, once those of earlier batches of its partition know, and then those who
     /// had to wait for that.
-    fn end(&mut self, ended: Ended) {
+    pub(super) fn end(&mut self, ended: Ended) {
         let slot = ended.batch.id().slot;
         let mut next = self.ending_order.on_outcome(ended);
         while let Some(ended) = next {

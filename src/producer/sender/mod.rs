@@ -15,6 +15,7 @@ mod recreation;
 )]
 mod sender;
 mod shutdown;
+mod splitting;
 
 #[cfg(test)]
 mod mock_client;

@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     pub(super) over_at: Option<Duration>,
     /// The code that it read.
     pub(super) told: Option<i16>,
+    /// Indexes of the records that were named as the reason, those that there are.
+    pub(super) blamed: Vec<usize>,
     /// What the broker really did: the code it answered, and whether it appended.
     done: Option<(i16, i64, bool)>,
     /// What was told is not what was done.
@@ -220,6 +222,7 @@ impl Attempts {
             batch,
             over_at: None,
             told: None,
+            blamed: Vec::new(),
             done: None,
             is_lie: false,
         });
@@ -317,6 +320,12 @@ impl Attempts {
             };
             if let Some(answer) = told.produced.iter().find(of_attempt) {
                 attempt.told = Some(answer.error);
+                let count = usize::try_from(attempt.count).unwrap_or(0);
+                let indexes = answer.blamed.iter();
+                attempt.blamed = indexes
+                    .filter_map(|index| usize::try_from(*index).ok())
+                    .filter(|index| *index < count)
+                    .collect();
                 attempt.is_lie = match attempt.done {
                     None => true,
                     Some((code, offset, appended)) => {
@@ -402,7 +411,7 @@ impl Attempts {
             .any(|attempt| self.all.get(*attempt).is_some_and(|one| one.is_lie))
     }
 
-    fn is_proved_not_written(&self, batch: BatchIndex) -> bool {
+    pub(super) fn is_proved_not_written(&self, batch: BatchIndex) -> bool {
         let attempts = self
             .batches
             .get(batch)

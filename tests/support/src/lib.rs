@@ -47,7 +47,7 @@ mod cluster_tests;
 pub use change::Change;
 pub use cluster::{Cluster, ConnId, ConnState};
 pub use config::{ClusterConfig, FirstSequence, LeaderHints, TopicConfig};
-pub use fault::{Effect, Fault, Moment, On};
+pub use fault::{Effect, Fault, Moment, On, refuses_record};
 pub use history::{Event, ProducedBatch, What};
 pub use hostile::Lie;
 pub use log::{StoredBatch, StoredHeader, StoredRecord};

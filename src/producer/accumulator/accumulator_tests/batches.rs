@@ -2,20 +2,31 @@
 //! it was open for.
 
 use super::*;
+use crate::producer::{DeliveryCallback, DeliveryError, RecordMetadata};
 
-/// What callbacks were told, in the order in which they ran.
-type Told = Arc<std::sync::Mutex<Vec<Result<Option<i64>, ErrorKind>>>>;
+/// What callbacks were told, in the order in which they ran; shared, so that nothing but the batch
+/// keeps them from being told twice.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<Result<Option<i64>, ErrorKind>>>);
 
-/// Appends a record whose callback notes what it is told.
-fn send_noted(bench: &Bench, value: &[u8], told: &Told) -> SendHandle {
-    let notes = Arc::clone(told);
-    let callback = Callback::once(move |outcome| {
+impl DeliveryCallback for Told {
+    fn on_completion(&self, _: u64, outcome: Result<&RecordMetadata, &DeliveryError>) {
         let note = outcome
-            .map(|metadata| metadata.offset())
-            .map_err(|error| error.kind());
-        notes.lock().expect("nobody panics").push(note);
-    });
-    let appended = bench.append(Some(0), value, Some(callback));
+            .map(RecordMetadata::offset)
+            .map_err(DeliveryError::kind);
+        self.0.lock().expect("nobody panics").push(note);
+    }
+}
+
+impl Told {
+    fn notes(&self) -> Vec<Result<Option<i64>, ErrorKind>> {
+        self.0.lock().expect("nobody panics").clone()
+    }
+}
+
+fn send_noted(bench: &Bench, value: &[u8], told: &Arc<Told>) -> SendHandle {
+    let callback: Arc<dyn DeliveryCallback> = Arc::<Told>::clone(told);
+    let appended = bench.append(Some(0), value, Some(Callback::shared(callback, 0)));
     let Append::Appended { result, index } = appended else {
         panic!("{appended:?}")
     };
@@ -36,12 +47,12 @@ fn take_batch(bench: &mut Bench) -> ProducerBatch {
 #[test]
 fn batch_that_fails_tells_its_callback_and_its_handle_the_same_once() {
     let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
-    let told = Told::default();
+    let told = Arc::new(Told::default());
     let handle = send_noted(&bench, b"x", &told);
     take_batch(&mut bench).fail(failure(ErrorKind::Timeout));
     let error = handle.try_get().expect("done").expect_err("it failed");
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_eq!(*told.lock().unwrap(), [Err(ErrorKind::Timeout)]);
+    assert_eq!(told.notes(), [Err(ErrorKind::Timeout)]);
     assert_eq!(bench.accumulator.incomplete_batches(), 0);
 }
 
@@ -49,13 +60,13 @@ fn batch_that_fails_tells_its_callback_and_its_handle_the_same_once() {
 #[test]
 fn batch_that_completes_is_told_once_although_it_is_dropped_then() {
     let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
-    let told = Told::default();
+    let told = Arc::new(Told::default());
     let handles = [
         send_noted(&bench, b"x", &told),
         send_noted(&bench, b"y", &told),
     ];
     take_batch(&mut bench).complete(acked(500));
-    assert_eq!(*told.lock().unwrap(), [Ok(Some(500)), Ok(Some(501))]);
+    assert_eq!(told.notes(), [Ok(Some(500)), Ok(Some(501))]);
     let offsets = handles.map(|handle| handle.get().expect("acknowledged").offset());
     assert_eq!(offsets, [Some(500), Some(501)]);
 }
@@ -63,7 +74,7 @@ fn batch_that_completes_is_told_once_although_it_is_dropped_then() {
 #[test]
 fn failure_with_record_errors_gives_each_culprit_its_own_and_the_others_the_batchs() {
     let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
-    let told = Told::default();
+    let told = Arc::new(Told::default());
     let handles: Vec<SendHandle> = (0..5).map(|i| send_noted(&bench, &[i], &told)).collect();
     let mut why = failure(ErrorKind::Timeout);
     why.record_errors = vec![
@@ -83,7 +94,7 @@ fn failure_with_record_errors_gives_each_culprit_its_own_and_the_others_the_batc
         .map(|handle| handle.get().expect_err("all failed").kind())
         .collect();
     assert_eq!(of_handles, expected);
-    assert_eq!(*told.lock().unwrap(), expected.map(Err));
+    assert_eq!(told.notes(), expected.map(Err));
 }
 
 #[test]

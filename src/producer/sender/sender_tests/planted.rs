@@ -509,6 +509,57 @@ fn r79_repetition_gives_all_records_the_largest_timestamp() {
     });
 }
 
+/// Eight records in one batch, too large for the topic; gives the request of the first half.
+fn halved(bench: &mut Bench, is_heard: bool) -> (Vec<SendHandle>, Request) {
+    let callback = || is_heard.then(|| Callback::once(|_| {}));
+    let send = |_| bench.send_with(0, callback());
+    let handles = (0..8).map(send).collect();
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 10);
+    bench.turn();
+    bench.turn();
+    (handles, bench.take())
+}
+
+#[test]
+fn r03_flush_ends_when_a_batch_is_split() {
+    assert_live(Plant::R03, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        let handle = bench.send(0);
+        let mut flush = bench.shared.accumulator.begin_flush();
+        let (handles, _first) = halved(&mut bench, true);
+        let is_over = flush.poll(std::task::Waker::noop());
+        is_over && !handles[0].is_done() && !handle.is_done()
+    });
+}
+
+#[test]
+fn r04_split_batch_gives_back_what_its_pieces_count_for() {
+    assert_live(Plant::R04, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        let _handle = bench.send_with(0, Some(Callback::once(|_| {})));
+        let while_open = bench.shared.accumulator.available_memory();
+        let halves = halved(&mut bench, true);
+        let in_pieces = bench.shared.accumulator.available_memory();
+        // With too much in it the pool would not let anything end.
+        std::mem::forget((bench, halves));
+        in_pieces > while_open
+    });
+}
+
+#[test]
+fn piece_order_sends_the_second_half_first() {
+    assert_live(Plant::PieceOrder, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        // Callbacks would wait for those of the first half all the same.
+        let (handles, first) = halved(&mut bench, false);
+        bench.acknowledge(first, 0);
+        bench.turn();
+        handles[7].is_done() && !handles[0].is_done()
+    });
+}
+
 #[derive(Default)]
 struct Calls(AtomicUsize);
 
