@@ -174,7 +174,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 self.put_back(batch, sent, answered, now);
             }
             Verdict::Refused if retry => self.on_refused(batch, sent, (code, &answer), now),
-            Verdict::TooLarge => self.on_too_large(batch, sent, (code, &answer), now),
+            Verdict::TooLarge => self.on_too_large(batch, (code, &answer), now),
             Verdict::InvalidRecords => self.on_invalid_records(batch, (code, &answer), now),
             Verdict::Retry | Verdict::Refused => {
                 let text = self.last_attempt_text(&batch, now);
@@ -302,7 +302,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    pub(super) fn put_back(
+    fn put_back(
         &mut self,
         batch: ProducerBatch,
         sent: SentPartition,
@@ -334,14 +334,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
         batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {

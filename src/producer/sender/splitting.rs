@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use super::ending_order::Ended;
 use super::outcome::{attempt_text, rejected, too_large};
-use super::produce::SentPartition;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::Persistence;
@@ -25,11 +24,11 @@ type Answer<'a> = (ErrorCode, &'a PartitionProduceResponse);
 
 impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// The topic, or a segment of its log, takes no batch of this size. Several records go in pieces, a
-    /// single one fails (B94, B95). If an earlier attempt may have been appended, the same bytes go again.
+    /// single one fails (B94, B95), and so does what an earlier attempt may have appended: the same
+    /// bytes would be refused for their size again and again, whether they are in the log or not.
     pub(super) fn on_too_large(
         &mut self,
         mut batch: ProducerBatch,
-        sent: SentPartition,
         (code, answer): Answer<'_>,
         now: Instant,
     ) {
@@ -46,17 +45,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             let pieces = self.split(batch, &points, now);
             return self.put_in_place(pieces, now);
         }
-        if !is_single && self.may_retry(&batch, now) {
-            let error = code.to_error(&context);
-            log::warn!("{error}, trying again, as an earlier attempt had no answer");
-            batch.attempt_failed(code.to_error("the last answer"));
-            return self.put_back(batch, sent, true, now);
-        }
-        let context = if is_single {
-            too_large(&context, batch.size())
-        } else {
-            self.last_attempt_text(&batch, now)
-        };
+        let context = too_large(&context, batch.size(), is_single);
         let failure = rejected(&context, code, answer, batch.record_count());
         self.fail(batch, failure, false, now);
     }

@@ -368,27 +368,26 @@ fn pieces_go_behind_a_predecessor_that_is_to_be_sent_again() {
 }
 
 #[test]
-fn too_large_after_an_unanswered_attempt_repeats_the_same_bytes_until_the_deadline() {
+fn too_large_after_an_unanswered_attempt_ends_unknown_and_the_partition_goes_on() {
     for config in [plain(), config()] {
         let mut bench = Bench::of_batches(config);
         let (handles, request) = bench.batch(0..4);
-        let sent = bytes(&request);
         bench.disconnect(request, true);
         bench.turn();
-        for _ in 0..3 {
-            bench.next_attempt();
-            let again = bench.take();
-            assert_eq!(bytes(&again), sent);
-            bench.refuse(again, 10);
-            bench.turn();
-            bench.turn();
-            assert!(bench.client.take().is_none(), "it backs off");
-        }
-        bench.advance(121_000);
+        bench.next_attempt();
+        let again = bench.take();
+        bench.refuse(again, 10);
         bench.turn();
         for handle in &handles {
-            assert_eq!(failed(handle), (ErrorKind::Timeout, Persistence::Unknown));
+            let end = (ErrorKind::RecordTooLarge, Persistence::Unknown);
+            assert_eq!(failed(handle), end);
         }
+        let text = done(&handles[0]).expect_err("it failed").to_string();
+        assert!(text.contains("without an answer"), "{text}");
+        let (later, request) = bench.batch(4..5);
+        bench.acknowledge(request, 9);
+        bench.turn();
+        assert_eq!(offset(&later[0]), Some(9));
     }
 }
 
