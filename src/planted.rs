@@ -38,6 +38,8 @@ pub(crate) enum Plant {
     R35,
     R36,
     R37,
+    R38,
+    R39,
     R40,
     R41,
     R53,
@@ -66,6 +68,7 @@ pub(crate) enum Plant {
     PieceOrder,
     CompletedTwice,
     ReleasedEarly,
+    AdoptedAnyway,
     HashOrder,
 }
 
@@ -263,6 +266,16 @@ mod table {
             "The sequence after 2147483647 is negative.",
         ),
         (
+            Plant::R38,
+            "P7, P10",
+            "The epoch after 32767 is negative, where a new producer id is needed.",
+        ),
+        (
+            Plant::R39,
+            "P10",
+            "A broker that has lost or forgotten what it knew of the producer is the end of it.",
+        ),
+        (
             Plant::R40,
             "P10",
             "A batch that may have been written counts as written, and the gap that this can leave is fatal.",
@@ -401,6 +414,11 @@ mod table {
             Plant::ReleasedEarly,
             "P6",
             "The memory of a batch is free as soon as it is sealed.",
+        ),
+        (
+            Plant::AdoptedAnyway,
+            "P1",
+            "With topic.recreation.policy=fail, what was on its way to the old topic goes to the new one.",
         ),
         (
             Plant::HashOrder,

@@ -428,6 +428,25 @@ fn log_that_lost_acknowledged_records_gets_all_that_follow_once_and_in_order() {
     let values = values_in(&kafka, "one", 0);
     let due: Vec<String> = (0..60).map(|number| format!("after {number:03}")).collect();
     assert_eq!(values[12..], due);
+    assert_eq!(producer.data_losses(), 1);
+}
+
+#[test]
+fn log_that_lost_acknowledged_records_is_told_of_without_idempotence() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("one", 1));
+    let producer = start(busy(&kafka).enable_idempotence(false).batch_size(0));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "one", 1, 20);
+    producer.flush().unwrap();
+    assert_eq!(producer.data_losses(), 0);
+    kafka.with(|cluster| {
+        cluster.apply(Change::Truncate("one".to_owned(), 0, 12));
+    });
+    ledger.send_many(&producer, "one", 1, 20);
+    producer.flush().unwrap();
+    assert_eq!(producer.data_losses(), 1);
+    ledger.sent.clear();
 }
 
 /// Retention deletes old records, and with them nothing that a producer goes by.
@@ -460,6 +479,7 @@ fn survives_appending(change: impl Fn(&EmbeddedKafka)) {
             last[partition] += 1;
         }
     }
+    assert_eq!(producer.data_losses(), 0);
 }
 
 #[test]

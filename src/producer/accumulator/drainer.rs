@@ -593,6 +593,21 @@ impl Drainer {
         }
     }
 
+    /// Takes out what is queued for a topic, open batches included, partition by partition.
+    pub(crate) fn take_topic(&mut self, topic: &str, now: Instant, out: &mut Vec<ProducerBatch>) {
+        for slot in self.accumulator.all_slots() {
+            if *slot.topic_partition.topic != *topic {
+                continue;
+            }
+            let before = out.len();
+            out.extend(slot.queue.lock().drain_all());
+            self.accumulator
+                .queued_batches
+                .fetch_sub(out.len() - before, Ordering::AcqRel);
+            self.look(slot.id, now);
+        }
+    }
+
     /// Takes out everything that is queued, open batches included (force close, fatal error).
     pub(crate) fn abort_all(&mut self, out: &mut Vec<ProducerBatch>) {
         for slot in self.accumulator.all_slots() {

@@ -150,7 +150,7 @@ impl Oracle {
         records::judge((terms, attempts), logs, ledger, findings);
         splits::judge(terms, attempts, ledger, findings);
         bounds::judge((terms, wire, &stalls), ledger, remains, findings);
-        losses::judge(terms, logs, remains, findings);
+        losses::judge((terms, attempts), logs, (ledger, remains), findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
         if logs.0.values().any(|log| log.has_lost) {

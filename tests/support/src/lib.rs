@@ -33,6 +33,7 @@ pub mod log_reader;
 mod metadata;
 mod produce;
 mod producer_state;
+pub mod proxy;
 pub mod real_kafka;
 pub mod tap;
 mod tcp;

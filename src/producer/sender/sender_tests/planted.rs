@@ -334,6 +334,49 @@ fn r37_sequence_after_the_last_one_is_negative() {
 }
 
 #[test]
+fn r38_epoch_after_the_last_one_is_negative() {
+    assert_live(Plant::R38, || {
+        let mut bench = Bench::new(config(), &[1]);
+        bench.give_identity(7, i16::MAX);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.next_attempt();
+        let request = bench.client.take();
+        request.is_some_and(|request| stamp(&request).0 < 0)
+    });
+}
+
+#[test]
+fn r39_state_that_the_broker_forgot_is_fatal() {
+    assert_live(Plant::R39, || {
+        let mut bench = Bench::idempotent(&[1]);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.shared.fatal_error().is_some()
+    });
+}
+
+#[test]
+fn adopted_anyway_sends_to_the_new_topic_what_was_on_its_way_to_the_old_one() {
+    assert_live(Plant::AdoptedAnyway, || {
+        let config = SenderConfig {
+            fail_recreated_topics: true,
+            ..plain()
+        };
+        let mut bench = Bench::new(config, &[1]);
+        let (_handle, request) = bench.sent();
+        bench.learn(Uuid([2; 16]), &[1], 1);
+        bench.turn();
+        bench.refuse(request, 19);
+        bench.turn();
+        bench.next_attempt();
+        bench.client.take().is_some()
+    });
+}
+
+#[test]
 fn r40_gap_after_an_unknown_outcome_is_fatal() {
     assert_live(Plant::R40, || {
         let mut bench = Bench::idempotent(&[1]);

@@ -139,6 +139,63 @@ fn too_large_batch_goes_on_in_halves_and_each_handle_learns_its_offset() {
     }
 }
 
+/// The topic takes 500 bytes. How many batches of the same sort are refused on the way of 64 records,
+/// and the sizes of those that are taken.
+fn refusals(bench: &mut Bench) -> (usize, Vec<usize>) {
+    let handles: Vec<SendHandle> = (0..64)
+        .map(|number| bench.send_value(0, &value(number), None))
+        .collect();
+    let (mut refused, mut taken) = (0, Vec::new());
+    while handles.iter().any(|handle| !handle.is_done()) {
+        bench.turn();
+        while let Some(request) = bench.client.take() {
+            let size = bytes(&request).len();
+            if size > 500 {
+                refused += 1;
+                bench.refuse(request, 10);
+            } else {
+                taken.push(size);
+                bench.acknowledge(request, 0);
+            }
+        }
+    }
+    (refused, taken)
+}
+
+#[test]
+fn next_batch_that_is_too_large_is_split_at_once_into_what_was_taken_before() {
+    let mut bench = Bench::of_batches(plain());
+    let (first, pieces) = refusals(&mut bench);
+    assert_eq!(first, 1 + 2, "by half, and by half again");
+    let (second, again) = refusals(&mut bench);
+    assert_eq!(second, 1);
+    assert!(again.len() <= pieces.len() + 1, "{again:?} {pieces:?}");
+    // A large one that is taken shows that the limit is another by now.
+    let (_handles, request) = bench.batch(0..64);
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(refusals(&mut bench).0, first);
+}
+
+#[test]
+fn small_piece_that_was_taken_does_not_make_a_piece_of_every_record() {
+    let mut bench = Bench::of_batches(plain());
+    let small = bench.send_value(0, b"", None);
+    let large = bench.send_value(0, &[7; 2000], None);
+    bench.turn();
+    let request = bench.take();
+    let piece = bench.too_large(request);
+    bench.acknowledge(piece, 0);
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 10);
+    bench.turn();
+    assert!(done(&small).is_ok() && done(&large).is_err());
+    let (_handles, request) = bench.batch(0..128);
+    let piece = bench.too_large(request);
+    assert_eq!(numbers(&piece).len(), 8);
+}
+
 #[test]
 fn pieces_are_numbered_from_zero_and_keep_times_and_content() {
     let mut bench = Bench::of_batches(plain());
