@@ -212,6 +212,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             timeout: to.timeout,
             asker: to.asker,
             is_sent: false,
+            written: None,
         };
         self.in_flight.add(to.node, request);
         let is_written = self.selector.send(NetworkSend {
@@ -221,7 +222,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         });
         // The node is free for the next one at once; a request without response ends by `poll`.
         if is_written && to.expects_response {
-            self.in_flight.sent(to.node, correlation_id);
+            self.in_flight.sent(to.node, correlation_id, now);
         }
     }
 
@@ -250,6 +251,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             node: request.node,
             tag: request.tag,
             created: now,
+            written: None,
             received: now,
             outcome,
         });

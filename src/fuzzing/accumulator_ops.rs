@@ -85,6 +85,7 @@ impl Model {
             delivery_timeout: Duration::from_millis(1000),
             retry_backoff: Duration::from_millis(input.one_of(&[0, 100])),
             retry_backoff_max: Duration::from_millis(200),
+            most_per_topic: input.one_of(&[None, Some(MEMORY / 2)]),
         };
         let wakeup = Wakeup::new(None);
         let accumulator = RecordAccumulator::new(config, time, Random::seeded(1), wakeup);
@@ -202,7 +203,7 @@ impl Model {
                 }
                 true
             }
-            Append::Blocked => {
+            Append::Blocked | Append::BlockedByShare => {
                 assert!(callback.is_some(), "the callback is gone");
                 false
             }

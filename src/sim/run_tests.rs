@@ -14,6 +14,7 @@ pub(in crate::sim) fn simple(seed: u64) -> Scenario {
             linger_ms: 5,
             batch_size: 16384,
             buffer_memory: 1 << 20,
+            topic_share: 100,
             max_request_size: 1 << 20,
             delivery_timeout_ms: 120_000,
             request_timeout_ms: 30_000,

@@ -73,6 +73,18 @@ pub(super) static KEYS: &[Key] = &[
         "Bytes for all records that have no outcome yet. When they are used up, `send` waits.",
     ),
     key(
+        "buffer.memory.share.per.topic",
+        Kind::Int {
+            least: 1,
+            most: 100,
+        },
+        (Some("100"), LOW),
+        |settings, value| settings.topic_share_percent = value.size(),
+        "**Not one of Java's.** Per cent of `buffer.memory` that the records of one topic may take; then \
+         `send` waits for that topic alone, so that one that cannot be sent leaves memory to the others. \
+         It bounds a record's and a batch's size as well. 100: no limit.",
+    ),
+    key(
         "client.dns.lookup",
         Kind::OneOf(&["use_all_dns_ips"], AnyCase::No),
         (Some("use_all_dns_ips"), MEDIUM),

@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) batch_size: usize,
     pub(crate) buffer_memory: usize,
+    /// `buffer.memory.share.per.topic`
+    pub(crate) topic_share_percent: usize,
     pub(crate) max_block: Duration,
     pub(crate) max_request_size: usize,
     pub(crate) metadata_max_age: Duration,
@@ -131,22 +133,43 @@ impl Settings {
         Ok(())
     }
 
+    /// What the records of one topic may take of `buffer.memory`, if that is not all.
+    pub(crate) fn most_per_topic(&self) -> Option<usize> {
+        if self.topic_share_percent >= 100 {
+            return None;
+        }
+        // In parts, as all of it times a hundred may be more than there are numbers.
+        let (hundredths, rest) = (self.buffer_memory / 100, self.buffer_memory % 100);
+        Some(hundredths * self.topic_share_percent + rest * self.topic_share_percent / 100)
+    }
+
+    /// The same; all of it without a limit.
+    pub(crate) fn memory_of_a_topic(&self) -> usize {
+        self.most_per_topic().unwrap_or(self.buffer_memory)
+    }
+
     /// C13: Java accepts it, and every send fails.
     fn check_batch_size(&mut self, explicit: &Explicit) -> Result<(), Error> {
-        if self.batch_size <= self.buffer_memory {
+        let most = self.memory_of_a_topic();
+        if self.batch_size <= most {
             return Ok(());
         }
+        let share = match self.most_per_topic() {
+            None => String::new(),
+            Some(most) => format!(
+                ", of which buffer.memory.share.per.topic={} leaves {most} to a topic",
+                self.topic_share_percent
+            ),
+        };
+        let limit = format!("buffer.memory={}{share}", self.buffer_memory);
         if explicit.contains_key("batch.size") {
             return Err(config(format!(
-                "batch.size={} is more than there is in all: buffer.memory={}",
-                self.batch_size, self.buffer_memory
+                "batch.size={} is more than there is in all: {limit}",
+                self.batch_size
             )));
         }
-        log::warn!(
-            "batch.size is lowered to buffer.memory={}",
-            self.buffer_memory
-        );
-        self.batch_size = self.buffer_memory;
+        log::warn!("batch.size is lowered to {most}: {limit}");
+        self.batch_size = most;
         Ok(())
     }
 
@@ -282,6 +305,31 @@ mod tests {
         let text = refused(&[memory, ("batch.size", "1001")]);
         assert!(text.contains("batch.size=1001") && text.contains("buffer.memory=1000"));
         assert_eq!(resolve(&[memory]).expect("lowered").batch_size, 1000);
+    }
+
+    #[test]
+    fn batch_size_over_the_share_of_a_topic_is_refused_or_lowered() {
+        let share = ("buffer.memory.share.per.topic", "15");
+        let memory = ("buffer.memory", "1099");
+        let text = refused(&[memory, share, ("batch.size", "165")]);
+        for named in ["batch.size=165", "buffer.memory=1099", "share.per.topic=15"] {
+            assert!(text.contains(named), "{text}");
+        }
+        let lowered = resolve(&[memory, share]).expect("lowered");
+        assert_eq!(
+            (lowered.batch_size, lowered.most_per_topic()),
+            (164, Some(164))
+        );
+    }
+
+    #[test]
+    fn share_of_a_topic_of_all_there_are_numbers_for_does_not_overflow() {
+        let most = ("buffer.memory", "9223372036854775807");
+        let share = |percent| resolve(&[most, ("buffer.memory.share.per.topic", percent)]);
+        let half = share("50").expect("allowed").most_per_topic();
+        assert_eq!(half, usize::try_from(i64::MAX / 2).ok());
+        assert_eq!(share("100").expect("no limit").most_per_topic(), None);
+        assert!(share("0").is_err() && share("101").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::cluster::TopicPartition;
 use crate::interleaving::{EXHAUSTIVE, Thread, spawn, wait_until};
 use crate::producer::accumulator::{BatchOutcome, ProduceRequestResult};
+use crate::producer::receipt::Receipt;
 use crate::producer::send_handle::{RecordSizes, SendHandle};
 use crate::sync::Parker;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -97,9 +98,11 @@ pub(super) fn outcome_reaches_every_handle_once() {
             })
         })
         .collect();
+    let began = Time::default().now();
     let acked = |base_offset| BatchOutcome::Acked {
         base_offset,
         log_append_time_ms: -1,
+        receipt: Receipt::of_new_batch(began),
     };
     called_back.store(true, Ordering::Relaxed);
     result.finish(0, acked(100));

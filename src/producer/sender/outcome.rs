@@ -183,7 +183,7 @@ pub(super) fn log_append_time_ms(batch: &ProducerBatch, answered_ms: i64) -> i64
     }
 }
 
-fn count(number: u32, noun: &str) -> String {
+pub(super) fn count(number: u32, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

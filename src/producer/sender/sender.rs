@@ -15,7 +15,7 @@ use super::produce::{self, ProduceTag};
 use super::recreation::TopicIds;
 use super::splitting::TakenSizes;
 use crate::backoff::ExponentialBackoff;
-use crate::client::{ClientRequest, ClientResponse, KafkaClient};
+use crate::client::{ClientRequest, ClientResponse, KafkaClient, Outcome};
 use crate::cluster::{Cluster, Node};
 use crate::planted::{Plant, planted};
 use crate::producer::accumulator::{BatchHead, DrainVerdict, Drained, Drainer, ProducerBatch};
@@ -136,6 +136,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             // A callback may have kept us until now: an answer that has arrived counts (D16).
             self.poll(Duration::ZERO, now);
         }
+        self.end_purged(now);
         self.expire(now);
         self.end_what_topics_left(&cluster, now);
         if let Some(error) = self.shared.fatal_error() {
@@ -245,9 +246,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         progressed
     }
 
-    fn send_batches(&mut self, node: &Node, going: Vec<Drained>, now: Instant) {
+    fn send_batches(&mut self, node: &Node, mut going: Vec<Drained>, now: Instant) {
         let mut touched: Option<Arc<str>> = None;
-        for drained in &going {
+        for drained in &mut going {
+            drained.batch.goes_to(node.id);
             let topic = &drained.batch.topic_partition().topic;
             if touched.as_ref() != Some(topic) {
                 self.shared.metadata.touch(topic, now);
@@ -300,6 +302,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 .received
                 .saturating_duration_since(response.created)
         );
+        let is_answered = matches!(response.outcome, Outcome::Response(_));
+        let answered = is_answered.then_some(response.received);
+        self.in_flight.request_ended(response.written, answered);
         match response.tag {
             RequestTag::Produce(tag) => self.on_produce_outcome(&tag, response.outcome, now),
             RequestTag::InitProducerId => self.on_identity_outcome(response.outcome, now),

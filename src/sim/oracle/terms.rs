@@ -26,6 +26,8 @@ pub(super) struct Terms {
     pub(super) first_sequence: i32,
     pub(super) max_request_size: usize,
     pub(super) buffer_memory: usize,
+    /// Of that, at most, for one topic.
+    pub(super) memory_of_a_topic: usize,
     pub(super) linger: Duration,
     pub(super) request_timeout: Duration,
     pub(super) delivery_timeout: Duration,
@@ -72,6 +74,7 @@ impl Terms {
             first_sequence: config.first_sequence,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,
+            memory_of_a_topic: config.memory_of_a_topic(),
             threads: scenario.threads.len(),
             linger: ms(config.linger_ms),
             request_timeout: ms(config.request_timeout_ms),
