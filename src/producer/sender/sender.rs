@@ -13,6 +13,7 @@ use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
 use super::recreation::TopicIds;
+use super::splitting::TakenSizes;
 use crate::backoff::ExponentialBackoff;
 use crate::client::{ClientRequest, ClientResponse, KafkaClient, Outcome};
 use crate::cluster::{Cluster, Node};
@@ -66,6 +67,7 @@ pub(crate) struct Sender<C> {
     pub(super) drainer: Drainer,
     pub(super) in_flight: InFlightBatches,
     pub(super) ending_order: EndingOrder,
+    pub(super) taken_sizes: TakenSizes,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
@@ -98,6 +100,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
             in_flight: InFlightBatches::default(),
             ending_order: EndingOrder::default(),
+            taken_sizes: TakenSizes::default(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             acked_offsets: AckedOffsets::default(),
