@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) send_buffer_bytes: i32,
     pub(crate) receive_buffer_bytes: i32,
     pub(crate) ignore_keys: bool,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fail_recreated_topics: bool,
 }
 
 /// What was set, by key.
