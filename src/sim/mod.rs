@@ -40,5 +40,6 @@ mod shrink;
 mod streams;
 mod text;
 mod trace;
+mod watchdog;
 mod wire;
 mod world;

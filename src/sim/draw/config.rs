@@ -51,13 +51,13 @@ fn promises(random: &mut Random, of: Line) -> (i16, bool, u32) {
 /// up before it can be tried again. And with `acks=0`, nothing waits long for a leader.
 fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
     let share = match of {
-        Line::Idempotent | Line::IdempotentSmallWindow => 700,
-        Line::Acks0 => 800,
+        Line::Idempotent | Line::IdempotentSmallWindow => 750,
+        Line::Acks0 => 850,
         Line::IdempotentForgets => 300,
         _ => 0,
     };
     if random.chance(share) {
-        plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(100, 1_000));
+        plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(60, 600));
         plan.delivery_timeout_ms = plan.linger_ms + plan.request_timeout_ms;
     } else if share > 0 && plan.idempotence && random.chance(500) {
         plan.retries = u32::try_from(random.between(1, 3)).expect("small");
