@@ -28,6 +28,7 @@ pub(in crate::sim) fn simple(seed: u64) -> Scenario {
             metadata_max_idle_ms: 300_000,
             rebootstrap_trigger_ms: None,
             ignore_keys: false,
+            callback_thread: false,
             first_sequence: 0,
             contradictions: Vec::new(),
             bootstrap_servers: 1,

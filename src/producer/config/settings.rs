@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) send_buffer_bytes: i32,
     pub(crate) receive_buffer_bytes: i32,
     pub(crate) ignore_keys: bool,
+    /// `callback.thread.enable`
+    pub(crate) callback_thread: bool,
 }
 
 /// What was set, by key.

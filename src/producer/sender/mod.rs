@@ -1,6 +1,7 @@
 //! The Sender thread: takes batches from the accumulator to the brokers and their outcomes back.
 //! Joins accumulator and sequences, which do not know each other (Java: `Sender`).
 
+mod callback_executor;
 mod completion;
 mod ending_order;
 mod identity;
@@ -19,4 +20,7 @@ mod mock_client;
 #[cfg(test)]
 mod sender_tests;
 
+pub(crate) use self::callback_executor::CallbackExecutor;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::callback_executor::CallbackThread;
 pub(crate) use self::sender::{RequestTag, Sender, SenderConfig};

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::callback_executor::CallbackExecutor;
 use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
@@ -62,6 +63,7 @@ pub(crate) struct Sender<C> {
     pub(super) drainer: Drainer,
     pub(super) in_flight: InFlightBatches,
     pub(super) ending_order: EndingOrder,
+    pub(super) callbacks: CallbackExecutor,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
@@ -91,6 +93,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
             in_flight: InFlightBatches::default(),
             ending_order: EndingOrder::default(),
+            callbacks: CallbackExecutor::of_sender(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             leaderless_pause: None,
@@ -101,6 +104,12 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             client,
             random,
         }
+    }
+
+    /// Outcomes are told there.
+    pub(crate) fn with_callbacks(mut self, callbacks: CallbackExecutor) -> Self {
+        self.callbacks = callbacks;
+        self
     }
 
     /// Partitions begin at this sequence instead of 0.

@@ -20,6 +20,7 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
         plan.first_sequence = i32::MAX - i32::try_from(before).expect("small");
     }
     draw_share(&mut plan, seed);
+    plan.callback_thread = stream(seed, "callback thread").chance(150);
     plan.bootstrap_servers = 1 + random.below(3);
     plan.bootstrap_by_name = random.chance(700);
     plan.contradictions = Contradiction::draw(&mut random);
@@ -106,6 +107,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: *random.pick(&[300_000, 5_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
+        callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,
@@ -159,6 +161,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: random.log_between(5_000, 300_000),
         rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
         ignore_keys: random.chance(150),
+        callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,
