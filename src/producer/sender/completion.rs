@@ -431,17 +431,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn tell(&self, Ended { batch, outcome }: Ended) {
-        match outcome {
-            Ok(ack) => batch.complete(ack),
-            Err(failure) => {
-                let is_kept = self.shared.keeps_failures();
-                let failed = batch.fail(failure);
-                if is_kept {
-                    self.shared.keep_failed(failed);
-                }
-            }
-        }
+    pub(super) fn tell(&self, ended: Ended) {
+        self.callbacks.tell(ended, &self.shared);
     }
 }
 
