@@ -52,7 +52,7 @@ impl Scenario {
                 at: Duration::from_millis(random.log_between(1, 2_000)),
                 timeout: Duration::from_millis(random.log_between(1, 1_000) - 1),
             },
-            2..7 => Ending::CloseEarly {
+            2..6 => Ending::CloseEarly {
                 at: at(&mut random),
                 timeout: Duration::from_millis(match random.below(3) {
                     0 => 0,
@@ -60,7 +60,7 @@ impl Scenario {
                     _ => random.log_between(1_000, 60_000),
                 }),
             },
-            7..10 => Ending::Drop {
+            6..8 => Ending::Drop {
                 at: at(&mut random),
             },
             _ => Ending::Close,

@@ -68,7 +68,7 @@ pub(super) struct Traffic {
     pub(super) busy: Vec<(Duration, Duration)>,
     /// Its ApiVersions was answered.
     pub(super) ready_at: Option<Duration>,
-    /// Something was not answered, or a throttle was asked for.
+    /// Something was not answered.
     pub(super) in_trouble_at: Option<Duration>,
 }
 
@@ -289,10 +289,6 @@ impl WireWatch {
         if asked.api == Api::ApiVersions && told.error == 0 {
             traffic.ready_at.get_or_insert(now);
         }
-        let bad = told.produced.iter().any(|answer| answer.error != 0);
-        if !throttle.is_zero() || told.error != 0 || bad {
-            traffic.trouble(now);
-        }
         self.learn(now, &told, terms);
         attempts.on_told(
             (now, asked.correlation_id),
@@ -366,6 +362,19 @@ impl WireWatch {
         traffic.ends(now, 0);
         traffic.trouble(now);
         lost
+    }
+
+    /// The end of the pauses that leaders of the partition had asked for by then, none if they asked
+    /// for none.
+    pub(super) fn throttled_until(&self, tp: Tp, at: Duration) -> Duration {
+        let leads = |node: i32| self.named.contains(&(tp, node));
+        let of_leaders = self.throttles.iter().filter(|(node, _)| leads(**node));
+        of_leaders
+            .flat_map(|(_, throttles)| throttles)
+            .filter(|(asked_at, _)| *asked_at <= at)
+            .map(|(_, until)| *until)
+            .max()
+            .unwrap_or_default()
     }
 
     /// When the request that waits the longest has to be given up.
