@@ -1,4 +1,4 @@
-//! How the producer of a run is configured.
+//! How the producer of a run is configured, and what the seed may vary besides its schedule.
 
 use std::time::Duration;
 
@@ -36,6 +36,13 @@ pub(crate) fn config(addresses: &str, args: &Args) -> ProducerConfig {
     config
         .set("enable.idempotence", idempotence)
         .set("acks", acks)
+}
+
+/// The `max.message.bytes` of the second topic, if the seed says so: then batches have to be split.
+pub(crate) fn largest_batch(args: &Args) -> Option<u32> {
+    let mut random = Rng::with_seed(args.seed.rotate_left(32));
+    let limit = [None, Some(1_000), Some(4_000)][random.usize(0..3)];
+    limit.filter(|_| args.vary)
 }
 
 /// Values that change how batches come about and how many are on their way.
