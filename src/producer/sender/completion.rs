@@ -181,24 +181,33 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::Refused if retry => {
                 self.on_refused(batch, (topic, sent), (code, &answer), now);
             }
-            Verdict::TooLarge => self.on_too_large(batch, (topic, sent), (code, &answer), now),
+            Verdict::TooLarge => self.on_too_large(batch, topic, (code, &answer), now),
             Verdict::InvalidRecords => {
                 self.on_invalid_records(batch, topic, (code, &answer), now);
             }
-            Verdict::Retry | Verdict::Refused => {
-                let text = self.last_attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                self.fail(batch, failure, verdict == Verdict::Refused, now);
-            }
-            Verdict::Fail | Verdict::FailAll => {
-                let text = attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                if verdict == Verdict::FailAll {
-                    self.shared.set_fatal(&failure.error);
-                }
-                self.fail(batch, failure, false, now);
+            Verdict::Retry | Verdict::Refused | Verdict::Fail | Verdict::FailAll => {
+                self.fail_as_answered(batch, verdict, (code, &answer), now);
             }
         }
+    }
+
+    /// There is no other attempt after this answer.
+    fn fail_as_answered(
+        &mut self,
+        batch: ProducerBatch,
+        verdict: Verdict,
+        (code, answer): (ErrorCode, &PartitionProduceResponse),
+        now: Instant,
+    ) {
+        let text = match verdict {
+            Verdict::Retry | Verdict::Refused => self.last_attempt_text(&batch, now),
+            _ => attempt_text(&batch, now),
+        };
+        let failure = rejected(&text, code, answer, batch.record_count());
+        if verdict == Verdict::FailAll {
+            self.shared.set_fatal(&failure.error);
+        }
+        self.fail(batch, failure, verdict == Verdict::Refused, now);
     }
 
     /// Whether metadata has another topic of this name by now, or none (R57).
@@ -255,6 +264,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             );
             return;
         };
+        self.taken_sizes.on_taken(&batch);
         let log_append_time_ms = if offset_known {
             log_append_time_ms(&batch, answer.log_append_time_ms)
         } else {
@@ -333,7 +343,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    pub(super) fn put_back(
+    fn put_back(
         &mut self,
         batch: ProducerBatch,
         (topic, sent): (&SentTopic, SentPartition),
@@ -368,14 +378,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
         batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {
@@ -430,17 +440,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn tell(&self, Ended { batch, outcome }: Ended) {
-        match outcome {
-            Ok(ack) => batch.complete(ack),
-            Err(failure) => {
-                let is_kept = self.shared.keeps_failures();
-                let failed = batch.fail(failure);
-                if is_kept {
-                    self.shared.keep_failed(failed);
-                }
-            }
-        }
+    pub(super) fn tell(&self, ended: Ended) {
+        self.callbacks.tell(ended, &self.shared);
     }
 }
 

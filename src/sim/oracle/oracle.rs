@@ -13,7 +13,7 @@ use super::logs::{Logs, Remains};
 use super::polls::Polls;
 use super::terms::Terms;
 use super::wire_watch::WireWatch;
-use super::{bounds, isolation, losses, records, sequences, splits};
+use super::{bounds, isolation, losses, records, recreation, sequences, splits};
 use crate::network::WireId;
 use crate::producer::Afterwards;
 use crate::sim::guarantees::{Cell, Line};
@@ -139,6 +139,10 @@ impl Oracle {
     pub(super) fn judge(&mut self, logs: &Logs, ledger: &Ledger, remains: &Remains) {
         let stalls = self.polls.stalls_with(&ledger.user_code);
         self.polls.judge_sleeps(&stalls, &mut self.findings);
+        // Who waits for callbacks on a thread of their own waits for what they do; the Sender does not.
+        let user_code = ledger.user_code.iter();
+        let busy = user_code.chain(&ledger.callback_thread_busy).copied();
+        let told_late = self.polls.stalls_with(&busy.collect::<Vec<_>>());
         let Self {
             terms,
             findings,
@@ -149,8 +153,9 @@ impl Oracle {
         sequences::judge((terms, attempts), wire, ledger, findings);
         records::judge((terms, attempts), logs, ledger, findings);
         splits::judge(terms, attempts, ledger, findings);
-        bounds::judge((terms, wire, &stalls), ledger, remains, findings);
+        bounds::judge((terms, wire, &told_late), ledger, remains, findings);
         losses::judge((terms, attempts), logs, (ledger, remains), findings);
+        recreation::judge((terms, attempts), &wire.read_ids, ledger, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
         if logs.0.values().any(|log| log.has_lost) {

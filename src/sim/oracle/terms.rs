@@ -23,11 +23,15 @@ pub(super) struct Terms {
     pub(super) acks: i16,
     pub(super) idempotence: bool,
     pub(super) max_in_flight: usize,
+    /// `topic.recreation.policy` is `fail`.
+    pub(super) fails_recreated: bool,
     pub(super) first_sequence: i32,
     pub(super) max_request_size: usize,
     pub(super) buffer_memory: usize,
     /// Of that, at most, for one topic.
     pub(super) memory_of_a_topic: usize,
+    /// Few partitions of a topic can have a batch at once.
+    pub(super) shares_are_tight: bool,
     pub(super) linger: Duration,
     pub(super) request_timeout: Duration,
     pub(super) delivery_timeout: Duration,
@@ -71,10 +75,13 @@ impl Terms {
             acks: config.acks,
             idempotence: config.idempotence,
             max_in_flight: usize::try_from(config.max_in_flight).unwrap_or(usize::MAX),
+            fails_recreated: config.fails_recreated,
             first_sequence: config.first_sequence,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,
             memory_of_a_topic: config.memory_of_a_topic(),
+            shares_are_tight: config.topic_share < 100
+                && config.memory_of_a_topic() < MANY_BATCHES * (config.batch_size + CALLBACKS),
             threads: scenario.threads.len(),
             linger: ms(config.linger_ms),
             request_timeout: ms(config.request_timeout_ms),
@@ -127,6 +134,12 @@ impl Terms {
         lines
     }
 }
+
+/// So many as there are partitions of a topic, added ones included.
+const MANY_BATCHES: usize = 30;
+
+/// What is counted for a batch's callbacks, at least.
+const CALLBACKS: usize = 1_280;
 
 /// Whoever has no version in common with a node makes no request, and tries again after a backoff.
 fn holds_up_others(kind: FaultKind) -> bool {
