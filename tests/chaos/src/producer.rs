@@ -72,6 +72,11 @@ fn drawn(seed: u64, delivery_timeout: Duration) -> Vec<(&'static str, String)> {
             "metadata.max.age.ms",
             pick(&[1_000, 5_000, 300_000]).to_string(),
         ),
+        (
+            "buffer.memory.share.per.topic",
+            pick(&[50, 100]).to_string(),
+        ),
+        ("callback.thread.enable", (pick(&[0, 1]) == 1).to_string()),
     ]
 }
 
