@@ -50,6 +50,7 @@ impl Accumulator {
             batch_size,
             linger: Duration::from_millis(5),
             buffer_memory,
+            most_per_topic: None,
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),

@@ -73,6 +73,8 @@ pub enum ErrorKind {
     Protocol,
     /// The batch was given up on purpose: closing by force, or aborting.
     Aborted,
+    /// The record was given up before it was sent, by [`purge`](crate::KafkaProducer::purge).
+    Purged,
     /// Any other error code of the broker: see [`Error::code`].
     Broker,
     /// A bug of this library, reported instead of hanging or panicking.

@@ -88,8 +88,8 @@ pub use self::client::Resolver;
 pub use self::error::{Error, ErrorKind, Persistence};
 pub use self::producer::{
     Acks, Broker, BytesSerializer, Callback, CloseError, DeliveryCallback, DeliveryError, Field,
-    KafkaProducer, Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, RecordMetadata,
-    SendError, SendHandle, SerializeContext, SerializeError, Serializer, TopicName,
+    KafkaProducer, Null, Output, PartitionInfo, ProducerConfig, ProducerRecord, Receipt,
+    RecordMetadata, SendError, SendHandle, SerializeContext, SerializeError, Serializer, TopicName,
     UndeliveredRecord,
 };
 #[doc(hidden)]

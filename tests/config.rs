@@ -42,6 +42,7 @@ fn setters_and_keys_are_the_same() {
         .acks(Acks::Leader)
         .batch_size(1000)
         .buffer_memory(100_000)
+        .buffer_memory_share_per_topic(25)
         .client_id("me")
         .connections_max_idle(None)
         .delivery_timeout(ms(20_000))
@@ -66,6 +67,7 @@ fn setters_and_keys_are_the_same() {
         ("acks", "1"),
         ("batch.size", "1000"),
         ("buffer.memory", "100000"),
+        ("buffer.memory.share.per.topic", "25"),
         ("client.id", "me"),
         ("connections.max.idle.ms", "-1"),
         ("delivery.timeout.ms", "20000"),

@@ -33,11 +33,7 @@ const FEATURES: &[&str] = &[
     "interceptors",
     "metrics",
     "policy",
-    "purge",
-    "receipt",
-    "splitting",
     "telemetry",
-    "topic share",
     "transactions",
 ];
 

@@ -26,6 +26,8 @@ pub(super) struct InFlightRequest<A> {
     pub(super) asker: A,
     /// All bytes are handed to the socket.
     pub(super) is_sent: bool,
+    /// When that was seen.
+    pub(super) written: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -71,12 +73,18 @@ impl<A> InFlightRequests<A> {
     }
 
     /// All bytes of a request are written. It is done, and comes back, if no response follows.
-    pub(super) fn sent(&mut self, node: NodeId, correlation_id: i32) -> Option<InFlightRequest<A>> {
+    pub(super) fn sent(
+        &mut self,
+        node: NodeId,
+        correlation_id: i32,
+        now: Instant,
+    ) -> Option<InFlightRequest<A>> {
         let newest = self.nodes.get_mut(&node)?.back_mut()?;
         if newest.correlation_id != correlation_id {
             return None;
         }
         newest.is_sent = true;
+        newest.written.get_or_insert(now);
         if newest.expects_response {
             return None;
         }
@@ -146,6 +154,7 @@ mod tests {
             timeout: Duration::from_secs(30),
             asker: "asker",
             is_sent: false,
+            written: None,
         }
     }
 
@@ -154,7 +163,7 @@ mod tests {
         let mut requests = InFlightRequests::new(max);
         for id in ids {
             requests.add(NODE, request(id, true, now));
-            assert!(requests.sent(NODE, id).is_none());
+            assert!(requests.sent(NODE, id, now).is_none());
         }
         requests
     }
@@ -166,10 +175,10 @@ mod tests {
         assert!(requests.can_send_more(NODE));
         requests.add(NODE, request(1, true, now));
         assert!(!requests.can_send_more(NODE), "it is on its way out");
-        requests.sent(NODE, 1);
+        requests.sent(NODE, 1, now);
         assert!(requests.can_send_more(NODE));
         requests.add(NODE, request(2, true, now));
-        requests.sent(NODE, 2);
+        requests.sent(NODE, 2, now);
         assert!(!requests.can_send_more(NODE), "there are two");
         assert!(requests.can_send_more(NodeId(2)), "of another node");
         requests.complete_oldest(NODE);
@@ -192,8 +201,8 @@ mod tests {
         let now = Time::mock().0.now();
         let mut requests = filled(5, [1]);
         requests.add(NODE, request(2, false, now));
-        assert!(requests.sent(NODE, 1).is_none(), "not the newest");
-        assert_eq!(requests.sent(NODE, 2).unwrap().correlation_id, 2);
+        assert!(requests.sent(NODE, 1, now).is_none(), "not the newest");
+        assert_eq!(requests.sent(NODE, 2, now).unwrap().correlation_id, 2);
         assert_eq!(requests.count(NODE), 1);
     }
 
@@ -238,7 +247,7 @@ mod tests {
         let start = requests.oldest(NODE).unwrap().created;
         for (node, seconds) in [(2, 4), (2, 2), (3, 9)] {
             requests.add(NodeId(node), request(seconds, true, start));
-            requests.sent(NodeId(node), seconds);
+            requests.sent(NodeId(node), seconds, start);
         }
         let at = |seconds| requests.overdue(start + Duration::from_secs(seconds));
         assert!(at(0).is_empty());
@@ -249,11 +258,18 @@ mod tests {
 
     #[test]
     fn sent_of_a_request_that_is_not_there_takes_nothing() {
+        let now = Time::mock().0.now();
         let mut requests = InFlightRequests::<&'static str>::new(5);
-        assert!(requests.sent(NODE, 1).is_none(), "of a node without any");
+        assert!(
+            requests.sent(NODE, 1, now).is_none(),
+            "of a node without any"
+        );
         let mut requests = filled(5, [1]);
-        assert!(requests.sent(NODE, 7).is_none(), "of another number");
-        assert!(requests.sent(NodeId(2), 1).is_none(), "of another node");
+        assert!(requests.sent(NODE, 7, now).is_none(), "of another number");
+        assert!(
+            requests.sent(NodeId(2), 1, now).is_none(),
+            "of another node"
+        );
         assert_eq!(requests.count(NODE), 1);
     }
 }

@@ -104,7 +104,11 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             random.split(),
         );
         Self {
-            updater: MetadataUpdater::new(Arc::clone(&metadata), config.metadata_recovery),
+            updater: MetadataUpdater::new(
+                Arc::clone(&metadata),
+                config.metadata_recovery,
+                config.request_timeout,
+            ),
             in_flight: InFlightRequests::new(config.max_in_flight),
             config,
             selector,
@@ -212,6 +216,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             timeout: to.timeout,
             asker: to.asker,
             is_sent: false,
+            written: None,
         };
         self.in_flight.add(to.node, request);
         let is_written = self.selector.send(NetworkSend {
@@ -221,7 +226,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         });
         // The node is free for the next one at once; a request without response ends by `poll`.
         if is_written && to.expects_response {
-            self.in_flight.sent(to.node, correlation_id);
+            self.in_flight.sent(to.node, correlation_id, now);
         }
     }
 
@@ -250,6 +255,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             node: request.node,
             tag: request.tag,
             created: now,
+            written: None,
             received: now,
             outcome,
         });

@@ -23,7 +23,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
     /// Requests that have no response are done once they are written.
     pub(super) fn handle_completed_sends(&mut self, outcome: &PollOutcome, now: Instant) {
         for &(node, id) in &outcome.completed_sends {
-            if let Some(request) = self.in_flight.sent(node, correlation_id_of(id)) {
+            if let Some(request) = self.in_flight.sent(node, correlation_id_of(id), now) {
                 self.finish(node, request, Outcome::Sent, now);
             }
         }
@@ -362,6 +362,7 @@ impl<S: Selectable, T> NetworkClient<S, T> {
                 node,
                 tag,
                 created: request.created,
+                written: request.written,
                 received: now,
                 outcome,
             }),

@@ -30,6 +30,8 @@ pub(crate) struct ClientResponse<T> {
     pub(crate) tag: T,
     /// When `send` took it.
     pub(crate) created: Instant,
+    /// When the socket had taken all of it, if it did.
+    pub(crate) written: Option<Instant>,
     pub(crate) received: Instant,
     pub(crate) outcome: Outcome,
 }

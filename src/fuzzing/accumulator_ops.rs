@@ -1,4 +1,4 @@
-//! Appends, drains, retries, expiries, aborts and a close in any order, against a model that knows of
+//! Appends, drains, retries, splits, expiries, aborts and a close in any order, against a model that knows of
 //! each record where it must be.
 //!
 //! What must hold: batches leave a partition in the order of their records, and hold each of them once;
@@ -85,6 +85,7 @@ impl Model {
             delivery_timeout: Duration::from_millis(1000),
             retry_backoff: Duration::from_millis(input.one_of(&[0, 100])),
             retry_backoff_max: Duration::from_millis(200),
+            most_per_topic: input.one_of(&[None, Some(MEMORY / 2)]),
         };
         let wakeup = Wakeup::new(None);
         let accumulator = RecordAccumulator::new(config, time, Random::seeded(1), wakeup);
@@ -202,7 +203,7 @@ impl Model {
                 }
                 true
             }
-            Append::Blocked => {
+            Append::Blocked | Append::BlockedByShare => {
                 assert!(callback.is_some(), "the callback is gone");
                 false
             }
@@ -361,9 +362,10 @@ impl Model {
         }
     }
 
-    /// An attempt failed after which there is to be another.
+    /// An attempt failed after which there is to be another, of the whole or of its pieces.
     fn put_back(&mut self, input: &mut Input<'_>) {
-        let proves = input.below(2) == 0;
+        let choice = input.below(4);
+        let proves = choice % 2 == 0;
         let Some(mut one) = self.on_their_way.pop_back() else {
             return;
         };
@@ -378,7 +380,25 @@ impl Model {
         if let Some(queue) = self.queued.get_mut(partition) {
             queue.extend(&records);
         }
-        self.drainer.reenqueue(one.batch, self.clock.now());
+        let now = self.clock.now();
+        if choice == 2 && one.proved && records.len() > 1 {
+            self.split(one.batch, input.below(records.len()));
+        } else {
+            self.drainer.reenqueue(one.batch, now);
+        }
+    }
+
+    /// At this record; the first one stands for by half.
+    fn split(&mut self, batch: ProducerBatch, at: usize) {
+        let slot = batch.id().slot;
+        let points = match u32::try_from(at) {
+            Ok(0) | Err(_) => batch.split_points(usize::MAX),
+            Ok(at) => vec![at],
+        };
+        let pieces = batch.split(&points);
+        assert_eq!(pieces.len(), points.len() + 1);
+        let now = self.clock.now();
+        self.drainer.reenqueue_pieces(slot, pieces, now);
     }
 
     fn expire(&mut self) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::receipt::Receipt;
 use crate::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::record::{BatchReader, Headers};
@@ -32,6 +33,8 @@ pub(crate) struct FailedBatch {
     pub(crate) error: Error,
     /// By index, in order.
     pub(crate) record_errors: Vec<(u32, Error)>,
+    /// None for an error about a handle.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// A record given back, as the bytes it was serialized to.
@@ -67,6 +70,7 @@ impl DeliveryError {
             body,
             error,
             record_errors,
+            receipt: None,
         };
         Self::new(Arc::new(batch), 0)
     }
@@ -103,6 +107,13 @@ impl DeliveryError {
     #[must_use]
     pub fn partition(&self) -> i32 {
         self.batch.topic_partition.partition
+    }
+
+    /// Returns how far it got: attempts, broker, and when it passed which stage; `None` if this is
+    /// about a handle that may not wait, and not about the record.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        self.batch.receipt.as_ref()
     }
 
     /// Returns the record as bytes, copied from its batch; `None` if this is about a handle that

@@ -34,9 +34,10 @@ pub(super) struct Engine {
     pub(super) client_id: Arc<str>,
     pub(super) max_block: Duration,
     pub(super) ignore_keys: bool,
-    /// The smaller of `max.request.size` and `buffer.memory`.
+    /// The smallest of `max.request.size`, `buffer.memory` and a topic's share of that.
     pub(super) most_record_bytes: usize,
     max_request_size: usize,
+    buffer_memory: usize,
     delivery_timeout: Duration,
     /// Gets nothing, and ends when the thread does.
     ended: Receiver<()>,
@@ -113,8 +114,9 @@ impl Engine {
             client_id,
             max_block: settings.max_block,
             ignore_keys: settings.ignore_keys,
-            most_record_bytes: settings.max_request_size.min(settings.buffer_memory),
+            most_record_bytes: settings.max_request_size.min(settings.memory_of_a_topic()),
             max_request_size: settings.max_request_size,
+            buffer_memory: settings.buffer_memory,
             delivery_timeout: settings.delivery_timeout,
             ended: crossbeam_channel::never(),
             thread: Mutex::new(None),
@@ -156,8 +158,15 @@ impl Engine {
     pub(super) fn too_large(&self, size: usize) -> Error {
         let (limit, key) = if size > self.max_request_size {
             (self.max_request_size, "max.request.size")
+        } else if size > self.buffer_memory {
+            (self.buffer_memory, "buffer.memory")
         } else {
-            (self.most_record_bytes, "buffer.memory")
+            let most = self.most_record_bytes;
+            let text = format!(
+                "the record needs up to {size} bytes, which is more than the {most} that a topic may \
+                 have (buffer.memory.share.per.topic, buffer.memory)"
+            );
+            return Error::new(ErrorKind::RecordTooLarge, text);
         };
         let text =
             format!("the record needs up to {size} bytes, which is more than {key}={limit} allows");
@@ -329,6 +338,7 @@ fn shared(
         batch_size: settings.batch_size,
         linger: settings.linger,
         buffer_memory: settings.buffer_memory,
+        most_per_topic: settings.most_per_topic(),
         delivery_timeout: settings.delivery_timeout,
         retry_backoff: settings.retry_backoff,
         retry_backoff_max: settings.retry_backoff_max,

@@ -376,6 +376,23 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         Ok(())
     }
 
+    /// Gives up every record of a topic that was never handed to a connection: its outcome is
+    /// [`ErrorKind::Purged`] and [`NotWritten`](crate::Persistence::NotWritten), and gives the record
+    /// back ([`DeliveryError::record`]). Returns how many records that are.
+    ///
+    /// What was sent, and waits for its answer or to be sent again, goes on: it may be written already,
+    /// and its outcome says so. Sends that wait for room go on as well, and find more of it. Works from
+    /// any thread, inside callbacks too, and never waits: the outcomes are told by the network thread
+    /// right after, as always in the order of sending; [`flush`](Self::flush) waits for them.
+    pub fn purge(&self, topic: &str) -> usize {
+        self.engine.shared.accumulator.purge(Some(topic))
+    }
+
+    /// As [`purge`](Self::purge), of all topics.
+    pub fn purge_all(&self) -> usize {
+        self.engine.shared.accumulator.purge(None)
+    }
+
     /// Returns the partitions of a topic; blocks until they are known, at most for `max.block.ms`.
     /// Asking may create the topic, where brokers do that by themselves.
     ///

@@ -71,6 +71,7 @@ impl Bench {
             batch_size: settings.batch_size,
             linger: settings.linger,
             buffer_memory: settings.buffer_memory,
+            most_per_topic: settings.most_per_topic(),
             delivery_timeout: settings.delivery_timeout,
             retry_backoff: settings.retry_backoff,
             retry_backoff_max: settings.retry_backoff_max,
@@ -356,6 +357,50 @@ fn full_memory_refuses_after_max_block_and_gives_the_record_back() {
     bench
         .producer
         .try_send(refused.into_record())
+        .map(drop)
+        .expect("there is room again");
+}
+
+#[test]
+fn share_of_a_topic_used_up_refuses_and_names_topic_share_and_key() {
+    let mut bench = Bench::knowing(&[("buffer.memory.share.per.topic", "50")], 1);
+    bench.fill();
+    let record = || ProducerRecord::new("topic", vec![1; 10_000]);
+    for refused in [
+        bench.producer.send(record()).expect_err("there is no room"),
+        bench.producer.try_send(record()).expect_err("nor here"),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::BufferExhausted);
+        let text = refused.to_string();
+        for named in [
+            "topic topic",
+            "32768 of 65536",
+            "buffer.memory.share.per.topic",
+        ] {
+            assert!(text.contains(named), "{text}");
+        }
+    }
+    let other = ProducerRecord::new("other", vec![1; 10_000]);
+    drop(bench.producer.try_send(other.clone()));
+    answer(&bench.shared, "other", 1);
+    bench
+        .producer
+        .try_send(other)
+        .map(drop)
+        .expect("it has its own share");
+    let large = ProducerRecord::new("other", vec![1; 33_000]);
+    let refused = bench.producer.send(large).expect_err("it never fits");
+    assert_eq!(refused.kind(), ErrorKind::RecordTooLarge);
+    let text = refused.to_string();
+    assert!(
+        text.contains("32768") && text.contains("share.per.topic"),
+        "{text}"
+    );
+    bench.answer(1);
+    bench.acknowledge();
+    bench
+        .producer
+        .try_send(record())
         .map(drop)
         .expect("there is room again");
 }

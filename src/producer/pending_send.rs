@@ -59,6 +59,8 @@ pub(super) enum Need {
     Topic,
     /// With a waker, the ticket is in line. An upper bound on what is needed.
     Memory(usize),
+    /// The same, in the line of a topic that has its share already.
+    Share(usize),
 }
 
 impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
@@ -121,7 +123,7 @@ impl<'r, K, V, KS, VS> Draft<'r, '_, '_, K, V, KS, VS> {
             };
             pending.waits_for = need;
             match need {
-                Need::Memory(_) => return Poll::Pending,
+                Need::Memory(_) | Need::Share(_) => return Poll::Pending,
                 Need::Topic => match pending.poll_topic(engine, self.target(), waker, now) {
                     // It may be forgotten in this very moment, so the next step decides.
                     TopicStep::Known => {}
@@ -272,6 +274,7 @@ fn append(
             Step::Accepted(SendHandle::new(result, index, sizes))
         }
         Append::Blocked => Step::Needs(Need::Memory(view.upper_bound())),
+        Append::BlockedByShare => Step::Needs(Need::Share(view.upper_bound())),
         Append::UnknownPartition => Step::Needs(Need::Topic),
         Append::Failed(error) => Step::Failed(error),
     }
@@ -379,6 +382,10 @@ impl PendingSend {
         let waited = now.saturating_duration_since(self.started);
         match waits_for {
             Need::Memory(needed) => engine.shared.accumulator.exhausted(needed, waited),
+            Need::Share(needed) => {
+                let accumulator = &engine.shared.accumulator;
+                accumulator.share_exhausted(topic, needed, waited)
+            }
             Need::Topic => engine.shared.metadata.timed_out(topic, partition, waited),
         }
     }

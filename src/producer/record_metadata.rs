@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::receipt::Receipt;
+
 /// The place of an acknowledged record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordMetadata {
@@ -14,6 +16,7 @@ pub struct RecordMetadata {
     pub(crate) timestamp_ms: i64,
     pub(crate) serialized_key_size: i32,
     pub(crate) serialized_value_size: i32,
+    pub(crate) receipt: Receipt,
 }
 
 impl RecordMetadata {
@@ -53,6 +56,12 @@ impl RecordMetadata {
     #[must_use]
     pub fn serialized_value_size(&self) -> Option<usize> {
         usize::try_from(self.serialized_value_size).ok()
+    }
+
+    /// Returns how it got there: attempts, broker, and when it passed which stage.
+    #[must_use]
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
     }
 }
 

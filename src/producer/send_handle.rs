@@ -111,6 +111,7 @@ impl SendHandle {
             BatchOutcome::Acked {
                 base_offset,
                 log_append_time_ms,
+                receipt,
             } => {
                 let TopicPartition { topic, partition } = self.result.topic_partition().clone();
                 Ok(RecordMetadata {
@@ -120,6 +121,7 @@ impl SendHandle {
                     timestamp_ms: timestamp_of(*log_append_time_ms, self.timestamp_ms),
                     serialized_key_size: self.serialized_key_size,
                     serialized_value_size: self.serialized_value_size,
+                    receipt: *receipt,
                 })
             }
             BatchOutcome::Failed(batch) => Err(BatchOutcome::delivery_error(batch, index)),

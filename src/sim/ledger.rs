@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) blocking_calls: Vec<BlockingCall>,
     /// Time in which the Sender thread was inside of user code that took its time (D16).
     pub(crate) user_code: Vec<(Duration, Duration)>,
+    /// How many records calls of `purge` gave up.
+    pub(crate) purged: usize,
     /// What callbacks did besides, and what came of it.
     pub(crate) in_callbacks: Vec<(RecordId, &'static str, Option<ErrorKind>)>,
     /// When nothing more was accepted, if so: `close`, or the last clone dropped.

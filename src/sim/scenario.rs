@@ -32,6 +32,8 @@ pub(crate) struct ConfigPlan {
     pub(crate) linger_ms: u64,
     pub(crate) batch_size: usize,
     pub(crate) buffer_memory: usize,
+    /// Per cent; 100: no limit.
+    pub(crate) topic_share: u32,
     pub(crate) max_request_size: usize,
     pub(crate) delivery_timeout_ms: u64,
     pub(crate) request_timeout_ms: u64,
@@ -45,6 +47,8 @@ pub(crate) struct ConfigPlan {
     pub(crate) metadata_max_idle_ms: u64,
     pub(crate) rebootstrap_trigger_ms: Option<u64>,
     pub(crate) ignore_keys: bool,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fails_recreated: bool,
     /// Where the sequences of each partition begin, for runs near their wrap.
     pub(crate) first_sequence: i32,
     /// Settings that contradict each other, tried before the run: each has to be refused.
@@ -53,6 +57,14 @@ pub(crate) struct ConfigPlan {
     pub(crate) bootstrap_servers: usize,
     /// Whether it names them by host name (then the simulated DNS is asked).
     pub(crate) bootstrap_by_name: bool,
+}
+
+impl ConfigPlan {
+    /// Bytes that the records of one topic may take.
+    pub(crate) fn memory_of_a_topic(&self) -> usize {
+        let percent = usize::try_from(self.topic_share).expect("small");
+        self.buffer_memory * percent / 100
+    }
 }
 
 /// The brokers and their topics.
@@ -107,6 +119,7 @@ pub(crate) struct Habits {
     pub(crate) flush_timeout: u32,
     pub(crate) partitions_for: u32,
     pub(crate) renew_clone: u32,
+    pub(crate) purge: u32,
     // Of sends: which way.
     pub(crate) try_send: u32,
     pub(crate) send_when_ready: u32,

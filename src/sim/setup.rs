@@ -97,6 +97,7 @@ pub(super) fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
         .linger(ms(plan.linger_ms))
         .batch_size(plan.batch_size)
         .buffer_memory(plan.buffer_memory)
+        .buffer_memory_share_per_topic(u8::try_from(plan.topic_share).unwrap_or(100))
         .max_request_size(plan.max_request_size)
         .delivery_timeout(ms(plan.delivery_timeout_ms))
         .request_timeout(ms(plan.request_timeout_ms))
@@ -111,7 +112,8 @@ pub(super) fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
         .connections_max_idle(plan.max_idle_ms.map(ms))
         .metadata_max_age(ms(plan.metadata_max_age_ms))
         .metadata_max_idle(ms(plan.metadata_max_idle_ms))
-        .partitioner_ignore_keys(plan.ignore_keys);
+        .partitioner_ignore_keys(plan.ignore_keys)
+        .fail_recreated_topics(plan.fails_recreated);
     match plan.rebootstrap_trigger_ms {
         Some(trigger) => config
             .metadata_rebootstrap(true)

@@ -21,6 +21,14 @@ pub(crate) const MODELS: &[Model] = &[
         preemptions: Some(3),
         percent: 100,
     },
+    Model {
+        name: "memory_share",
+        property: "whoever waits for its topic's share gets it, first come, first served, and holds up \
+                   nobody of another topic; all of it comes back",
+        run: topics_wait_each_in_its_own_line,
+        preemptions: Some(2),
+        percent: 100,
+    },
 ];
 
 /// Who stands in the line, in order; that the pool's state is sound while nobody changes it.
@@ -29,7 +37,7 @@ fn line(pool: &BufferPool) -> Vec<u64> {
     let line: Vec<u64> = state.line.iter().map(|waiter| waiter.ticket).collect();
     assert!(line.is_sorted(), "the line is out of order: {line:?}");
     if let Some(head) = state.line.front() {
-        let late = state.granted.iter().find(|(id, _)| *id > head.ticket);
+        let late = state.granted.iter().find(|it| it.ticket > head.ticket);
         assert!(late.is_none(), "{late:?} overtook {}", head.ticket);
         assert!(
             head.needed > state.available || state.closed,
@@ -73,8 +81,10 @@ fn take(pool: &Arc<BufferPool>, mut bytes: usize, patience: Patience) -> bool {
                 drop(chunks);
                 return true;
             }
-            Allocation::Blocked if patience == Patience::GivesUp => return false,
-            Allocation::Blocked => {
+            Allocation::Blocked | Allocation::BlockedByShare if patience == Patience::GivesUp => {
+                return false;
+            }
+            Allocation::Blocked | Allocation::BlockedByShare => {
                 line(pool);
                 parker.park_until(&Time::default(), None);
             }
@@ -146,4 +156,49 @@ fn close_ends_every_wait() {
     drop(held);
     assert!(!take(&pool, 1, Patience::Waits), "it is closed");
     assert_whole(&pool);
+}
+
+/// Takes memory of a topic and gives it back.
+fn take_of(pool: &Arc<BufferPool>, share: u32, patience: Patience) {
+    let (parker, mut ticket) = (Parker::new(), MemoryTicket::default());
+    let waker = parker.waker();
+    loop {
+        match pool.allocate_for(ShareId(share), (1, 0), &mut ticket, Some(&waker)) {
+            Allocation::Chunks { chunks, .. } => return drop(chunks),
+            Allocation::Blocked | Allocation::BlockedByShare if patience == Patience::GivesUp => {
+                return;
+            }
+            Allocation::Blocked | Allocation::BlockedByShare => {
+                parker.park_until(&Time::default(), None);
+            }
+            Allocation::TooLarge | Allocation::Closed => panic!("it is open and large enough"),
+        }
+    }
+}
+
+/// One topic has its share, and gives it back only when the other's are through.
+fn topics_wait_each_in_its_own_line() {
+    let pool = Arc::new(BufferPool::with_share(2, 1, Some(1)));
+    let dead = pool.try_chunk_for(ShareId(0)).expect("the pool is full");
+    let of = |share, patience| {
+        let pool = Arc::clone(&pool);
+        spawn(move || take_of(&pool, share, patience))
+    };
+    let mut of_dead = vec![of(0, Patience::Waits)];
+    let impatient = of(0, Patience::GivesUp);
+    if !EXHAUSTIVE {
+        of_dead.push(of(0, Patience::Waits));
+    }
+    let others = [of(1, Patience::Waits)];
+    others.into_iter().for_each(|other| other.join());
+    take_of(&pool, 1, Patience::Waits);
+    drop(dead);
+    of_dead.into_iter().for_each(|customer| customer.join());
+    impatient.join();
+    assert!(!pool.has_waiters() && !pool.has_share_waiters());
+    assert_whole(&pool);
+    assert!(
+        pool.try_chunk_for(ShareId(0)).is_some(),
+        "its quota is back"
+    );
 }

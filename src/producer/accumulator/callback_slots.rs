@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::buffer_pool::BufferPool;
 use super::produce_request_result::BatchOutcome;
 use super::producer_batch::BatchAck;
+use super::topic_share::ShareId;
 use crate::cluster::TopicPartition;
 use crate::planted::{Plant, planted};
 use crate::producer::callback::{Callback, DeliveryCallback, Kind, OnceCallback, run_guarded};
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
+use crate::producer::receipt::Receipt;
 use crate::producer::record_metadata::RecordMetadata;
 use crate::producer::send_handle::{offset_of, timestamp_of};
 use crate::sync::Mutex;
@@ -49,6 +51,7 @@ pub(super) struct CallbackSlots {
     shared: Vec<Arc<dyn DeliveryCallback>>,
     once: Vec<Option<OnceCallback>>,
     pool: Arc<BufferPool>,
+    share: ShareId,
     charged: usize,
     stock: Arc<SlotStock>,
 }
@@ -91,16 +94,27 @@ impl std::fmt::Debug for CallbackSlots {
 }
 
 impl CallbackSlots {
-    pub(super) fn new(pool: Arc<BufferPool>, charged: usize, stock: Arc<SlotStock>) -> Self {
+    /// `charged`: what is counted already, for which topic.
+    pub(super) fn new(
+        pool: Arc<BufferPool>,
+        (share, charged): (ShareId, usize),
+        stock: Arc<SlotStock>,
+    ) -> Self {
         Self {
             slots: Vec::new(),
             room: 0,
             shared: Vec::new(),
             once: Vec::new(),
             pool,
+            share,
             charged,
             stock,
         }
+    }
+
+    /// The topic that its bytes, and those of its batch, are counted for.
+    pub(super) fn share(&self) -> ShareId {
+        self.share
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,7 +138,8 @@ impl CallbackSlots {
         }
         let wanted = 2 * self.room;
         let bytes = wanted * size_of::<Slot>();
-        if bytes > self.charged && !self.pool.try_charge(bytes - self.charged) {
+        let more = bytes.saturating_sub(self.charged);
+        if more > 0 && !self.pool.try_charge_for(self.share, more) {
             return false;
         }
         self.charged = self.charged.max(bytes);
@@ -169,7 +184,8 @@ impl CallbackSlots {
         let mut left = self.charged;
         let mut first = 0;
         for end in points.iter().copied().chain([u32::MAX]) {
-            let mut piece = Self::new(Arc::clone(&self.pool), 0, Arc::clone(&self.stock));
+            let counted = (self.share, 0);
+            let mut piece = Self::new(Arc::clone(&self.pool), counted, Arc::clone(&self.stock));
             while let Some(slot) = slots.next_if(|slot| slot.facts.index < end) {
                 self.move_to(&mut piece, slot, first);
             }
@@ -199,7 +215,13 @@ impl CallbackSlots {
     }
 
     /// Tells each, in order, where its record lies.
-    pub(super) fn run_acked(&mut self, tp: &TopicPartition, ack: BatchAck, base_timestamp_ms: i64) {
+    pub(super) fn run_acked(
+        &mut self,
+        tp: &TopicPartition,
+        ack: BatchAck,
+        base_timestamp_ms: i64,
+        receipt: Receipt,
+    ) {
         let mut metadata = RecordMetadata {
             topic: Arc::clone(&tp.topic),
             partition: tp.partition,
@@ -207,6 +229,7 @@ impl CallbackSlots {
             timestamp_ms: -1,
             serialized_key_size: -1,
             serialized_value_size: -1,
+            receipt,
         };
         let mut slots = std::mem::take(&mut self.slots);
         let mut left = slots.drain(..);
@@ -261,7 +284,7 @@ impl CallbackSlots {
 /// Callbacks are dropped as user code too: a panic in a destructor harms nobody else.
 impl Drop for CallbackSlots {
     fn drop(&mut self) {
-        self.pool.release(self.charged);
+        self.pool.release_for(self.share, self.charged);
         let (shared, once) = (
             std::mem::take(&mut self.shared),
             std::mem::take(&mut self.once),

@@ -153,11 +153,7 @@ impl Drainer {
                 break; // It stays first until `expire` has looked.
             }
         }
-        if self.accumulator.everything_is_sendable() {
-            for slot in std::mem::take(&mut self.lingering) {
-                self.look(slot, now);
-            }
-        }
+        self.look_at_lingering(now);
         let mut next_check = self.schedule.next();
         self.accumulator.set_next_look(next_check);
         if self.accumulator.has_activated() {
@@ -167,6 +163,23 @@ impl Drainer {
             nodes: self.nodes_with_work(),
             next_check,
             unknown_leader_topics: self.leaderless_topics(),
+        }
+    }
+
+    /// Somebody flushes, closes, or waits for memory: linger does not count, for all or for one topic.
+    fn look_at_lingering(&mut self, now: Instant) {
+        let accumulator = Arc::clone(&self.accumulator);
+        if accumulator.everything_is_sendable() {
+            for slot in std::mem::take(&mut self.lingering) {
+                self.look(slot, now);
+            }
+        } else if accumulator.pool.has_share_waiters() {
+            let of_topic = |id: &&SlotId| {
+                let view = self.slots.get(id);
+                view.is_some_and(|view| accumulator.pool.has_waiters_of(view.slot.share))
+            };
+            let due: Vec<SlotId> = self.lingering.iter().filter(of_topic).copied().collect();
+            due.into_iter().for_each(|slot| self.look(slot, now));
         }
     }
 
@@ -214,7 +227,7 @@ impl Drainer {
         let tp = &slot.topic_partition;
         let partition = self.cluster.partition(&tp.topic, tp.partition);
         if lingers_until <= now
-            || self.accumulator.everything_is_sendable()
+            || self.accumulator.is_sendable_at_once(slot)
             || partition.is_none_or(|partition| partition.leader.is_none())
         {
             return false;
@@ -309,7 +322,7 @@ impl Drainer {
             return Standing::Sendable(leader);
         }
         let lingers_until = crate::time::deadline(head.created, self.accumulator.config.linger);
-        if head.full || lingers_until <= now || self.accumulator.everything_is_sendable() {
+        if head.full || lingers_until <= now || self.accumulator.is_sendable_at_once(&view.slot) {
             Standing::Sendable(leader)
         } else {
             Standing::Lingers(lingers_until)
@@ -608,8 +621,31 @@ impl Drainer {
         }
     }
 
+    /// Takes over what was purged since the last time.
+    pub(crate) fn take_purged(&mut self, now: Instant) -> Vec<ProducerBatch> {
+        let purged = self.accumulator.purged.take();
+        if purged.is_empty() {
+            return purged;
+        }
+        self.accumulator
+            .queued_batches
+            .fetch_sub(purged.len(), Ordering::AcqRel);
+        let slots: BTreeSet<SlotId> = purged.iter().map(|batch| batch.id().slot).collect();
+        for slot in slots {
+            self.leave_ring(slot);
+            self.look(slot, now);
+        }
+        purged
+    }
+
     /// Takes out everything that is queued, open batches included (force close, fatal error).
     pub(crate) fn abort_all(&mut self, out: &mut Vec<ProducerBatch>) {
+        let accumulator = Arc::clone(&self.accumulator);
+        let mut purged = accumulator.purged.lock();
+        accumulator
+            .queued_batches
+            .fetch_sub(purged.len(), Ordering::AcqRel);
+        out.append(&mut purged);
         for slot in self.accumulator.all_slots() {
             let before = out.len();
             out.extend(slot.queue.lock().drain_all());

@@ -9,9 +9,11 @@ mod flush;
 mod partition_queue;
 mod produce_request_result;
 mod producer_batch;
+mod purge;
 mod record_accumulator;
 mod schedule;
 mod topic;
+mod topic_share;
 
 #[cfg(test)]
 mod accumulator_tests;

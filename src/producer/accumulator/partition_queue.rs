@@ -248,6 +248,18 @@ impl PartitionQueue {
         self.batches.is_empty()
     }
 
+    /// Takes out what was never handed to a connection, the open batch included.
+    pub(super) fn take_unsent(&mut self, out: &mut Vec<ProducerBatch>) {
+        self.seal_last();
+        for batch in std::mem::take(&mut self.batches) {
+            if batch.attempts() == 0 {
+                out.push(batch);
+            } else {
+                self.batches.push_back(batch);
+            }
+        }
+    }
+
     pub(super) fn drain_all(&mut self) -> impl Iterator<Item = ProducerBatch> {
         self.seal_last();
         std::mem::take(&mut self.batches).into_iter()

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::cluster::TopicPartition;
 use crate::error::Error;
 use crate::producer::delivery_error::{DeliveryError, FailedBatch};
+use crate::producer::receipt::Receipt;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU8, Ordering};
 
@@ -33,6 +34,7 @@ pub(crate) enum BatchOutcome {
     Acked {
         base_offset: i64,
         log_append_time_ms: i64,
+        receipt: Receipt,
     },
     Failed(Arc<FailedBatch>),
 }
@@ -187,6 +189,7 @@ pub(crate) fn failed_batch(
     body: Vec<Bytes>,
     error: Error,
     record_errors: Vec<(u32, Error)>,
+    receipt: Receipt,
 ) -> Arc<FailedBatch> {
     Arc::new(FailedBatch {
         topic_partition: topic_partition.clone(),
@@ -195,6 +198,7 @@ pub(crate) fn failed_batch(
         body,
         error,
         record_errors,
+        receipt: Some(receipt),
     })
 }
 

@@ -21,12 +21,13 @@ use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::callback_slots::{CallbackSlots, RecordFacts};
 use super::flush::FlushToken;
 use super::produce_request_result::{BatchOutcome, ProduceRequestResult, failed_batch};
-use crate::cluster::TopicPartition;
+use crate::cluster::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::planted::{Plant, planted};
 use crate::producer::batch_id::BatchId;
 use crate::producer::callback::Callback;
 use crate::producer::delivery_error::FailedBatch;
+use crate::producer::receipt::Receipt;
 use crate::record::{
     BATCH_OVERHEAD, BatchBuilder, BatchHeader, BatchReader, ProducerState, RecordView,
     numbered_from_zero, take_front,
@@ -56,6 +57,7 @@ struct Inner {
     last_attempt: Option<Instant>,
     last_failure: Option<Error>,
     leader_epoch: i32,
+    receipt: Receipt,
     encoded: Option<(Option<ProducerState>, Bytes)>,
     numbering: Numbering,
     /// Counts as outstanding until it is dropped, which is after callbacks and waiters.
@@ -130,6 +132,7 @@ impl ProducerBatch {
             last_attempt: None,
             last_failure: None,
             leader_epoch: -1,
+            receipt: Receipt::of_new_batch(new.created),
             encoded: None,
             numbering: Numbering::AsAppended,
             flush_token: new.flush_token,
@@ -156,7 +159,7 @@ impl ProducerBatch {
             return None;
         }
         while builder.room() < framing.size() {
-            builder.add_chunk(pool.try_chunk()?);
+            builder.add_chunk(pool.try_chunk_for(self.0.callbacks.share())?);
         }
         if callback.is_some() && !self.0.callbacks.has_room() {
             return None;
@@ -250,6 +253,11 @@ impl ProducerBatch {
         self.0.attempts - self.0.splits
     }
 
+    /// Whether it is a piece of a batch that was split.
+    pub(crate) fn is_piece(&self) -> bool {
+        self.0.splits > 0
+    }
+
     /// When it was last handed to a connection, or put back.
     pub(crate) fn last_attempt(&self) -> Option<Instant> {
         self.0.last_attempt
@@ -265,6 +273,17 @@ impl ProducerBatch {
         self.0.attempts += 1;
         self.0.last_attempt = Some(now);
         self.0.leader_epoch = leader_epoch;
+        self.0.receipt.begin_attempt(now);
+    }
+
+    /// Notes which broker the next attempt goes to.
+    pub(crate) fn goes_to(&mut self, node: NodeId) {
+        self.0.receipt.broker = Some(node);
+    }
+
+    /// Notes when the latest attempt was written, and when it was answered, if it was.
+    pub(crate) fn attempt_ended(&mut self, written: Option<Instant>, answered: Option<Instant>) {
+        (self.0.receipt.written, self.0.receipt.answered) = (written, answered);
     }
 
     /// Why the latest attempt failed that was not the last one; told if time runs out after it.
@@ -425,10 +444,12 @@ impl ProducerBatch {
             self.0.result.topic_partition(),
             ack,
             self.0.base_timestamp_ms,
+            self.0.receipt,
         );
         let outcome = BatchOutcome::Acked {
             base_offset: ack.base_offset,
             log_append_time_ms: ack.log_append_time_ms,
+            receipt: self.0.receipt,
         };
         self.0.result.finish(self.0.first_index, outcome);
     }
@@ -461,6 +482,7 @@ impl ProducerBatch {
             body,
             failure.error.with_persistence(persistence),
             failure.record_errors.into_iter().map(own).collect(),
+            self.0.receipt,
         );
         self.0.callbacks.run_failed(&batch);
         let outcome = BatchOutcome::Failed(Arc::clone(&batch));
@@ -513,6 +535,7 @@ impl Inner {
             last_attempt: None,
             last_failure: self.last_failure.clone(),
             leader_epoch: self.leader_epoch,
+            receipt: self.receipt,
             encoded: None,
             numbering: if is_numbered {
                 Numbering::AsAppended

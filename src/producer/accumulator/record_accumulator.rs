@@ -15,7 +15,9 @@ use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
 use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
 use super::partition_queue::{Appended, Fit, Material};
+use super::purge::Purged;
 use super::topic::{Activated, Activity, Slot, Sticky, Topic};
+use super::topic_share::ShareId;
 use crate::cluster::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
@@ -37,6 +39,8 @@ pub(crate) struct AccumulatorConfig {
     pub(crate) linger: Duration,
     /// `buffer.memory`
     pub(crate) buffer_memory: usize,
+    /// `buffer.memory.share.per.topic`, in bytes; `None`: no limit.
+    pub(crate) most_per_topic: Option<usize>,
     /// `delivery.timeout.ms`
     pub(crate) delivery_timeout: Duration,
     /// `retry.backoff.ms`
@@ -58,6 +62,8 @@ pub(crate) struct RecordAccumulator {
     /// Slots that got something since the Sender looked.
     activated: Mutex<Vec<Activated>>,
     pub(super) queued_batches: AtomicUsize,
+    /// Taken out of their queues to be given up; they count as queued.
+    pub(super) purged: Purged,
     closed: AtomicBool,
     /// When the Sender will look by itself, in nanoseconds after `started`.
     next_look_ns: AtomicU64,
@@ -76,6 +82,7 @@ struct Growth {
 
 #[derive(Debug)]
 struct TopicSlots {
+    share: ShareId,
     slots: Vec<Arc<Slot>>,
     sticky: Arc<Sticky>,
 }
@@ -97,6 +104,8 @@ pub(crate) enum Append {
     },
     /// No room: the ticket has its place in the line, its waker will be called.
     Blocked,
+    /// The same, and it is the topic that has its share of the memory already.
+    BlockedByShare,
     /// The partition is not one of the topic's, as far as is known.
     UnknownPartition,
     Failed(Error),
@@ -119,7 +128,8 @@ impl RecordAccumulator {
     ) -> Arc<Self> {
         config.batch_size = config.batch_size.max(1);
         let chunk_size = config.batch_size.clamp(MIN_CHUNK, MAX_CHUNK);
-        let pool = Arc::new(BufferPool::new(config.buffer_memory, chunk_size));
+        let pool = BufferPool::with_share(config.buffer_memory, chunk_size, config.most_per_topic);
+        let pool = Arc::new(pool);
         Arc::new(Self {
             pool,
             config,
@@ -133,6 +143,7 @@ impl RecordAccumulator {
             }),
             activated: Mutex::new(Vec::new()),
             queued_batches: AtomicUsize::new(0),
+            purged: Purged::default(),
             closed: AtomicBool::new(false),
             next_look_ns: AtomicU64::new(u64::MAX),
             started: time.now(),
@@ -199,6 +210,17 @@ impl RecordAccumulator {
 
     pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.growth.lock().slots.clone()
+    }
+
+    /// Those that a topic ever had.
+    pub(super) fn slots_of(&self, topic: &str) -> Vec<Arc<Slot>> {
+        let growth = self.growth.lock();
+        let known = growth.topics.get(topic);
+        known.map(|topic| topic.slots.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn wake_sender(&self) {
+        self.wakeup.wake();
     }
 
     /// Appends the record, never waiting. `waker`: `None` takes no place in the line (`try_send`).
@@ -271,7 +293,7 @@ impl RecordAccumulator {
                     return append;
                 }
                 Attempt::Moved => {}
-                Attempt::NeedsBatch => match self.material(&record.view, ticket, waker) {
+                Attempt::NeedsBatch => match self.material(topic, &record.view, ticket, waker) {
                     Ok(fresh) => material = Some(fresh),
                     Err(append) => return append,
                 },
@@ -336,7 +358,7 @@ impl RecordAccumulator {
                 .fetch_sub(queue.pop_empty(), Ordering::AcqRel);
             drop(queue);
             self.activate(slot, Activity::Full);
-            return Attempt::Done(Append::Failed(too_large_for_pool(self.pool.total())));
+            return Attempt::Done(Append::Failed(self.too_large_for_pool()));
         };
         if sticky {
             topic.note_produced(partition, appended.bytes, batch_size, appended.sealed);
@@ -355,6 +377,7 @@ impl RecordAccumulator {
     #[cold]
     fn material(
         &self,
+        topic: &Topic,
         view: &RecordView<'_>,
         ticket: &mut MemoryTicket,
         waker: Option<&Waker>,
@@ -363,14 +386,15 @@ impl RecordAccumulator {
             return Err(Append::Failed(closed()));
         }
         let bytes = view.upper_bound() - BATCH_OVERHEAD;
-        match self.pool.allocate(bytes, GROUP_BYTES, ticket, waker) {
+        let wanted = (bytes, GROUP_BYTES);
+        match self.pool.allocate_for(topic.share, wanted, ticket, waker) {
             Allocation::Chunks { chunks, charged } => {
                 let created = self.time.now();
                 Ok(Material {
                     chunks,
                     callbacks: CallbackSlots::new(
                         Arc::clone(&self.pool),
-                        charged,
+                        (topic.share, charged),
                         Arc::clone(&self.slot_stock),
                     ),
                     created,
@@ -385,7 +409,14 @@ impl RecordAccumulator {
                 }
                 Err(Append::Blocked)
             }
-            Allocation::TooLarge => Err(Append::Failed(too_large_for_pool(self.pool.total()))),
+            Allocation::BlockedByShare => {
+                if waker.is_some() {
+                    // The same, for what the topic has.
+                    self.wakeup.wake();
+                }
+                Err(Append::BlockedByShare)
+            }
+            Allocation::TooLarge => Err(Append::Failed(self.too_large_for_pool())),
             Allocation::Closed => Err(Append::Failed(closed())),
         }
     }
@@ -403,7 +434,7 @@ impl RecordAccumulator {
             Activity::Full => !planted(Plant::R64),
             // Who flushes or waits for memory may have called before this batch was there.
             Activity::Opened(created) => {
-                self.everything_is_sendable() || self.sender_sleeps_past(created)
+                self.is_sendable_at_once(slot) || self.sender_sleeps_past(created)
             }
         };
         if wake {
@@ -448,6 +479,12 @@ impl RecordAccumulator {
             || self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether linger counts for nothing in this queue: then, or because others wait for what its
+    /// topic holds.
+    pub(super) fn is_sendable_at_once(&self, slot: &Slot) -> bool {
+        self.everything_is_sendable() || self.pool.has_waiters_of(slot.share)
+    }
+
     /// The error for a wait for memory that ran out.
     pub(crate) fn exhausted(&self, needed: usize, waited: Duration) -> Error {
         let text = format!(
@@ -457,6 +494,31 @@ impl RecordAccumulator {
             self.pool.total(),
         );
         Error::new(ErrorKind::BufferExhausted, text)
+    }
+
+    /// The error for a wait for a topic's share of the memory that ran out.
+    pub(crate) fn share_exhausted(&self, topic: &str, needed: usize, waited: Duration) -> Error {
+        let text = format!(
+            "topic {topic} has its share of the buffer memory, still after {} ms: needed {}, and a topic \
+             may have {} of {} bytes (buffer.memory.share.per.topic, max.block.ms)",
+            waited.as_millis(),
+            self.pool.chunked(needed),
+            self.pool.most_per_topic(),
+            self.pool.total(),
+        );
+        Error::new(ErrorKind::BufferExhausted, text)
+    }
+
+    fn too_large_for_pool(&self) -> Error {
+        let most = self.pool.most_per_topic();
+        let key = if most < self.pool.total() {
+            "buffer.memory.share.per.topic"
+        } else {
+            "buffer.memory"
+        };
+        let text =
+            format!("the record does not fit into the {most} bytes there are in all ({key})");
+        Error::new(ErrorKind::RecordTooLarge, text)
     }
 
     /// Makes everything appended so far sendable at once.
@@ -499,9 +561,11 @@ impl Growth {
             topics,
             random,
         } = self;
+        let next = ShareId(u32::try_from(topics.len()).unwrap_or(u32::MAX));
         let known = topics
             .entry(Arc::clone(&info.name))
             .or_insert_with(|| TopicSlots {
+                share: next,
                 slots: Vec::new(),
                 sticky: Arc::new(Sticky::new(random.split())),
             });
@@ -512,7 +576,7 @@ impl Growth {
                 topic: Arc::clone(&info.name),
                 partition: number,
             };
-            let slot = Arc::new(Slot::new(id, tp));
+            let slot = Arc::new(Slot::new(id, tp, known.share));
             all.push(Arc::clone(&slot));
             known.slots.push(slot);
         }
@@ -525,6 +589,7 @@ impl Growth {
                 .collect(),
             available: Topic::available(info),
             sticky: Arc::clone(&known.sticky),
+            share: known.share,
         }
     }
 }
@@ -534,12 +599,6 @@ fn closed() -> Error {
         ErrorKind::Closed,
         "the producer was closed before the record was accepted",
     )
-}
-
-fn too_large_for_pool(total: usize) -> Error {
-    let text =
-        format!("the record does not fit into the {total} bytes there are in all (buffer.memory)");
-    Error::new(ErrorKind::RecordTooLarge, text)
 }
 
 /// Smaller chunks would cost more in keeping than they hold.

@@ -48,6 +48,7 @@ fn every_record_of_many_threads_is_drained_once_and_all_memory_comes_back() {
         batch_size: 512,
         linger: Duration::ZERO,
         buffer_memory: 16 * 1024,
+        most_per_topic: None,
         delivery_timeout: Duration::from_secs(120),
         retry_backoff: Duration::ZERO,
         retry_backoff_max: Duration::ZERO,

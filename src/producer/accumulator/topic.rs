@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::partition_queue::PartitionQueue;
+use super::topic_share::ShareId;
 use crate::cluster::{TopicInfo, TopicPartition};
 use crate::producer::batch_id::SlotId;
 use crate::random::Random;
@@ -21,6 +22,8 @@ pub(crate) struct Topic {
     /// Partitions with a leader, if that is not all of them.
     pub(super) available: Option<Vec<i32>>,
     pub(super) sticky: Arc<Sticky>,
+    /// What its memory is counted under.
+    pub(super) share: ShareId,
 }
 
 /// A partition's queue and whether the Sender knows that there is something in it.
@@ -28,6 +31,8 @@ pub(crate) struct Topic {
 pub(super) struct Slot {
     pub(super) id: SlotId,
     pub(super) topic_partition: TopicPartition,
+    /// What its topic's memory is counted under.
+    pub(super) share: ShareId,
     pub(super) queue: Mutex<PartitionQueue>,
     /// `NOTHING`, or on the activated list and not taken from it yet: why.
     noted: AtomicU8,
@@ -153,10 +158,11 @@ impl Topic {
 }
 
 impl Slot {
-    pub(super) fn new(id: SlotId, topic_partition: TopicPartition) -> Self {
+    pub(super) fn new(id: SlotId, topic_partition: TopicPartition, share: ShareId) -> Self {
         Self {
             id,
             topic_partition,
+            share,
             queue: Mutex::new(PartitionQueue::new()),
             noted: AtomicU8::new(NOTHING),
         }

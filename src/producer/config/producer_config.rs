@@ -179,6 +179,15 @@ impl ProducerConfig {
         self.put("buffer.memory", bytes.to_string())
     }
 
+    /// `buffer.memory.share.per.topic`: per cent of `buffer.memory` that the records of one topic may
+    /// take, 1 to 100 (no limit, the default). A topic that cannot be sent then leaves the rest of the
+    /// memory to the others; who sends to it waits for what that topic gives back. Not one of Java's
+    /// keys.
+    #[must_use]
+    pub fn buffer_memory_share_per_topic(self, percent: u8) -> Self {
+        self.put("buffer.memory.share.per.topic", percent.to_string())
+    }
+
     /// `client.id`: what brokers and logs call this producer.
     #[must_use]
     pub fn client_id(self, id: impl Into<String>) -> Self {

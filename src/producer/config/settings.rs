@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) batch_size: usize,
     pub(crate) buffer_memory: usize,
+    /// `buffer.memory.share.per.topic`
+    pub(crate) topic_share_percent: usize,
     pub(crate) max_block: Duration,
     pub(crate) max_request_size: usize,
     pub(crate) metadata_max_age: Duration,
@@ -66,11 +68,26 @@ impl Settings {
             }
         }
         settings.bootstrap_nodes = parse_bootstrap(&settings.bootstrap_servers)?;
+        settings.check_client_id()?;
         settings.check_idempotence(explicit)?;
         settings.check_delivery_timeout(explicit)?;
         settings.check_batch_size(explicit)?;
         settings.order_backoffs(explicit);
         Ok(settings)
+    }
+
+    /// It goes with every request, in a string of that length, and is part of a thread's name.
+    fn check_client_id(&self) -> Result<(), Error> {
+        let bytes = self.client_id.len();
+        if bytes > MOST_CLIENT_ID {
+            return Err(config(format!(
+                "client.id is {bytes} bytes long, and may be {MOST_CLIENT_ID}"
+            )));
+        }
+        if self.client_id.contains('\0') {
+            return Err(config("client.id has a character NUL in it".to_owned()));
+        }
+        Ok(())
     }
 
     /// C2, C3: what idempotence needs; as a default it gives way to `acks` and `retries`.
@@ -131,22 +148,43 @@ impl Settings {
         Ok(())
     }
 
+    /// What the records of one topic may take of `buffer.memory`, if that is not all.
+    pub(crate) fn most_per_topic(&self) -> Option<usize> {
+        if self.topic_share_percent >= 100 {
+            return None;
+        }
+        // In parts, as all of it times a hundred may be more than there are numbers.
+        let (hundredths, rest) = (self.buffer_memory / 100, self.buffer_memory % 100);
+        Some(hundredths * self.topic_share_percent + rest * self.topic_share_percent / 100)
+    }
+
+    /// The same; all of it without a limit.
+    pub(crate) fn memory_of_a_topic(&self) -> usize {
+        self.most_per_topic().unwrap_or(self.buffer_memory)
+    }
+
     /// C13: Java accepts it, and every send fails.
     fn check_batch_size(&mut self, explicit: &Explicit) -> Result<(), Error> {
-        if self.batch_size <= self.buffer_memory {
+        let most = self.memory_of_a_topic();
+        if self.batch_size <= most {
             return Ok(());
         }
+        let share = match self.most_per_topic() {
+            None => String::new(),
+            Some(most) => format!(
+                ", of which buffer.memory.share.per.topic={} leaves {most} to a topic",
+                self.topic_share_percent
+            ),
+        };
+        let limit = format!("buffer.memory={}{share}", self.buffer_memory);
         if explicit.contains_key("batch.size") {
             return Err(config(format!(
-                "batch.size={} is more than there is in all: buffer.memory={}",
-                self.batch_size, self.buffer_memory
+                "batch.size={} is more than there is in all: {limit}",
+                self.batch_size
             )));
         }
-        log::warn!(
-            "batch.size is lowered to buffer.memory={}",
-            self.buffer_memory
-        );
-        self.batch_size = self.buffer_memory;
+        log::warn!("batch.size is lowered to {most}: {limit}");
+        self.batch_size = most;
         Ok(())
     }
 
@@ -187,6 +225,9 @@ pub(super) fn config(text: String) -> Error {
 const IDEMPOTENCE: &str = "enable.idempotence";
 const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 const DELIVERY_TIMEOUT: &str = "delivery.timeout.ms";
+
+/// The length of a string of the protocol is an `int16`.
+const MOST_CLIENT_ID: usize = i16::MAX as usize;
 
 /// As many as a broker remembers.
 const MOST_IN_FLIGHT: usize = 5;
@@ -285,11 +326,54 @@ mod tests {
     }
 
     #[test]
+    fn batch_size_over_the_share_of_a_topic_is_refused_or_lowered() {
+        let share = ("buffer.memory.share.per.topic", "15");
+        let memory = ("buffer.memory", "1099");
+        let text = refused(&[memory, share, ("batch.size", "165")]);
+        for named in ["batch.size=165", "buffer.memory=1099", "share.per.topic=15"] {
+            assert!(text.contains(named), "{text}");
+        }
+        let lowered = resolve(&[memory, share]).expect("lowered");
+        assert_eq!(
+            (lowered.batch_size, lowered.most_per_topic()),
+            (164, Some(164))
+        );
+    }
+
+    #[test]
+    fn share_of_a_topic_of_all_there_are_numbers_for_does_not_overflow() {
+        let most = ("buffer.memory", "9223372036854775807");
+        let share = |percent| resolve(&[most, ("buffer.memory.share.per.topic", percent)]);
+        let half = share("50").expect("allowed").most_per_topic();
+        assert_eq!(half, usize::try_from(i64::MAX / 2).ok());
+        assert_eq!(share("100").expect("no limit").most_per_topic(), None);
+        assert!(share("0").is_err() && share("101").is_err());
+    }
+
+    #[test]
     fn backoff_over_its_maximum_is_constant() {
         let constant = resolve(&[("reconnect.backoff.ms", "70")]).expect("allowed");
         assert_eq!(constant.reconnect_backoff_max, Duration::from_millis(70));
         let cut = resolve(&[("retry.backoff.ms", "5000")]).expect("allowed");
         assert_eq!(cut.retry_backoff, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn smallest_record_is_what_a_batch_of_one_empty_record_takes() {
+        let bound = crate::record::RecordView::new(0, None, None, &[]).upper_bound();
+        assert_eq!(
+            i64::try_from(bound),
+            Ok(super::super::key_table::SMALLEST_RECORD)
+        );
+    }
+
+    #[test]
+    fn client_id_that_no_request_or_thread_can_carry_is_refused() {
+        let id = |id: &str| resolve(&[("client.id", id)]).map(|settings| settings.client_id);
+        assert_eq!(id(&"\u{e9}".repeat(16_000)).map(|id| id.len()), Ok(32_000));
+        for wrong in ["x".repeat(32_768), "a\0b".to_owned()] {
+            assert!(id(&wrong).expect_err("refused").contains("client.id"));
+        }
     }
 
     #[test]

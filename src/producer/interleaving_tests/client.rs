@@ -87,6 +87,7 @@ impl KafkaClient<RequestTag> for Answering {
             node: request.node,
             tag: request.tag,
             created: now,
+            written: Some(now),
             received: now,
             outcome: Outcome::Response(response),
         });
@@ -132,6 +133,7 @@ impl Bench {
             batch_size: 155,
             linger,
             buffer_memory,
+            most_per_topic: None,
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::ZERO,
             retry_backoff_max: Duration::ZERO,
@@ -256,7 +258,7 @@ pub(super) fn try_send(
             };
             Some(Some(SendHandle::new(result, index, sizes)))
         }
-        Append::Blocked => None,
+        Append::Blocked | Append::BlockedByShare => None,
         Append::Failed(_) => Some(None),
         Append::UnknownPartition => panic!("it is known"),
     }

@@ -181,7 +181,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::Refused if retry => {
                 self.on_refused(batch, (topic, sent), (code, &answer), now);
             }
-            Verdict::TooLarge => self.on_too_large(batch, (topic, sent), (code, &answer), now),
+            Verdict::TooLarge => self.on_too_large(batch, topic, (code, &answer), now),
             Verdict::InvalidRecords => {
                 self.on_invalid_records(batch, topic, (code, &answer), now);
             }
@@ -255,6 +255,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             );
             return;
         };
+        self.taken_sizes.on_taken(&batch);
         let log_append_time_ms = if offset_known {
             log_append_time_ms(&batch, answer.log_append_time_ms)
         } else {
@@ -333,7 +334,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    pub(super) fn put_back(
+    fn put_back(
         &mut self,
         batch: ProducerBatch,
         (topic, sent): (&SentTopic, SentPartition),
@@ -368,14 +369,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
         batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {

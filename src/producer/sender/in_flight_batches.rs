@@ -15,6 +15,8 @@ use crate::producer::batch_id::BatchId;
 pub(super) struct InFlightBatches {
     batches: BTreeMap<BatchId, ProducerBatch>,
     deadlines: BTreeSet<(Instant, BatchId)>,
+    /// Of the request whose end is being taken in: when it was written, and answered.
+    times: (Option<Instant>, Option<Instant>),
     /// The first deadline there ever was (R59).
     #[cfg(feature = "planted")]
     earliest: Option<Instant>,
@@ -29,9 +31,16 @@ impl InFlightBatches {
         debug_assert!(before.is_none(), "a batch is on its way once");
     }
 
-    /// `None`: it ended before.
+    /// A request has ended, and what it carried will be removed: when it was written and answered.
+    pub(super) fn request_ended(&mut self, written: Option<Instant>, answered: Option<Instant>) {
+        self.times = (written, answered);
+    }
+
+    /// Its request has ended. `None`: it ended before.
     pub(super) fn remove(&mut self, id: BatchId) -> Option<ProducerBatch> {
-        let batch = self.batches.remove(&id)?;
+        let mut batch = self.batches.remove(&id)?;
+        let (written, answered) = self.times;
+        batch.attempt_ended(written, answered);
         self.deadlines.remove(&(batch.deadline(), id));
         Some(batch)
     }

@@ -85,6 +85,7 @@ impl<T> MockClient<T> {
             node: request.node,
             tag: request.tag,
             created: now,
+            written: Some(now),
             received: now,
             outcome,
         });

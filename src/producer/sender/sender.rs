@@ -13,8 +13,9 @@ use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
 use super::recreation::TopicIds;
+use super::splitting::TakenSizes;
 use crate::backoff::ExponentialBackoff;
-use crate::client::{ClientRequest, ClientResponse, KafkaClient};
+use crate::client::{ClientRequest, ClientResponse, KafkaClient, Outcome};
 use crate::cluster::{Cluster, Node};
 use crate::planted::{Plant, planted};
 use crate::producer::accumulator::{BatchHead, DrainVerdict, Drained, Drainer, ProducerBatch};
@@ -66,6 +67,7 @@ pub(crate) struct Sender<C> {
     pub(super) drainer: Drainer,
     pub(super) in_flight: InFlightBatches,
     pub(super) ending_order: EndingOrder,
+    pub(super) taken_sizes: TakenSizes,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
@@ -98,6 +100,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
             in_flight: InFlightBatches::default(),
             ending_order: EndingOrder::default(),
+            taken_sizes: TakenSizes::default(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             acked_offsets: AckedOffsets::default(),
@@ -120,8 +123,13 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     /// One turn.
     pub(crate) fn run_once(&mut self, now: Instant) {
-        let cluster = self.shared.metadata.cluster();
         let mut wait = Wait::new(now);
+        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
+            // A callback may have kept us until now: an answer that has arrived counts (D16).
+            self.poll(Duration::ZERO, now);
+        }
+        // What no turn has seen cannot be told from what came before it.
+        let cluster = self.shared.metadata.cluster();
         #[cfg(feature = "planted")]
         if planted(Plant::R07) {
             // librdkafka 1.9.0: what metadata does not name for a moment is forgotten whole.
@@ -129,10 +137,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.sequences
                 .forget(|slot| drainer.is_absent(slot, &cluster));
         }
-        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
-            // A callback may have kept us until now: an answer that has arrived counts (D16).
-            self.poll(Duration::ZERO, now);
-        }
+        self.end_purged(now);
         self.expire(now);
         self.end_what_topics_left(&cluster, now);
         if let Some(error) = self.shared.fatal_error() {
@@ -242,9 +247,10 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         progressed
     }
 
-    fn send_batches(&mut self, node: &Node, going: Vec<Drained>, now: Instant) {
+    fn send_batches(&mut self, node: &Node, mut going: Vec<Drained>, now: Instant) {
         let mut touched: Option<Arc<str>> = None;
-        for drained in &going {
+        for drained in &mut going {
+            drained.batch.goes_to(node.id);
             let topic = &drained.batch.topic_partition().topic;
             if touched.as_ref() != Some(topic) {
                 self.shared.metadata.touch(topic, now);
@@ -297,6 +303,9 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 .received
                 .saturating_duration_since(response.created)
         );
+        let is_answered = matches!(response.outcome, Outcome::Response(_));
+        let answered = is_answered.then_some(response.received);
+        self.in_flight.request_ended(response.written, answered);
         match response.tag {
             RequestTag::Produce(tag) => self.on_produce_outcome(&tag, response.outcome, now),
             RequestTag::InitProducerId => self.on_identity_outcome(response.outcome, now),

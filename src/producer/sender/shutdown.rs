@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::ending_order::Ended;
+use super::outcome::count;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::{Error, ErrorKind};
@@ -78,6 +79,25 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         batches.sort_by_key(ProducerBatch::id);
         for batch in batches {
             self.fail(batch, error.clone().into(), false, now);
+        }
+    }
+
+    /// Ends what somebody purged: it never left its queue.
+    pub(super) fn end_purged(&mut self, now: Instant) {
+        let mut purged = self.drainer.take_purged(now);
+        purged.sort_by_key(ProducerBatch::id);
+        for batch in purged {
+            let text = format!(
+                "{} for {} purged before they were sent",
+                count(batch.record_count(), "record"),
+                batch.topic_partition()
+            );
+            self.fail(
+                batch,
+                Error::new(ErrorKind::Purged, text).into(),
+                false,
+                now,
+            );
         }
     }
 

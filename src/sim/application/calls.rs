@@ -23,6 +23,10 @@ pub(super) enum Call {
     PartitionsFor {
         topic: usize,
     },
+    /// What is not sent yet is given up: of one topic, or of all.
+    Purge {
+        topic: Option<usize>,
+    },
     /// Drops its clone of the producer for a new one.
     RenewClone,
 }
@@ -110,6 +114,10 @@ pub(super) fn draw(plan: &ThreadPlan, number: u32, moment: Moment<'_>) -> (Call,
         Call::PartitionsFor { topic }
     } else if random.chance(habits.renew_clone) {
         Call::RenewClone
+    } else if habits.purge > 0 && random.chance(habits.purge) {
+        let topic = random.below(moment.topics.plans().len());
+        let topic = random.chance(700).then_some(topic);
+        Call::Purge { topic }
     } else {
         Call::Send(send(plan, &mut random, moment))
     };

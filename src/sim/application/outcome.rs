@@ -12,7 +12,7 @@ use super::super::ledger::{End, Entry, RecordId, SharedLedger};
 use super::super::payload::{RecordSpec, SimRecord};
 use super::super::scenario::Scenario;
 use super::topics::Topics;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Persistence};
 use crate::producer::{DeliveryError, KafkaProducer, RecordMetadata, UndeliveredRecord};
 use crate::time::MockTime;
 
@@ -36,6 +36,8 @@ pub(super) struct Limits {
     pub(super) most_record: usize,
     /// Smaller ones fit: memory is given out in chunks of up to 16 KiB.
     pub(super) surely_fits: usize,
+    /// Each topic may fill its share, and there is memory left for every other one.
+    pub(super) shares_suffice: bool,
     pub(super) delivery_timeout: Duration,
     pub(super) max_block: Duration,
     /// The number of threads: what is sent from callbacks counts as from that one.
@@ -45,11 +47,12 @@ pub(super) struct Limits {
 impl Limits {
     pub(super) fn of(scenario: &Scenario) -> Self {
         let config = &scenario.config;
+        let (memory, topics) = (config.memory_of_a_topic(), scenario.cluster.topics.len());
         Self {
-            most_record: config.max_request_size.min(config.buffer_memory),
-            surely_fits: config
-                .max_request_size
-                .min(config.buffer_memory.saturating_sub(CHUNK)),
+            most_record: config.max_request_size.min(memory),
+            surely_fits: config.max_request_size.min(memory.saturating_sub(CHUNK)),
+            shares_suffice: memory < config.buffer_memory
+                && memory.saturating_mul(topics) <= config.buffer_memory,
             delivery_timeout: Duration::from_millis(config.delivery_timeout_ms),
             max_block: Duration::from_millis(config.max_block_ms),
             callbacks_thread: scenario.threads.len(),
@@ -151,6 +154,7 @@ impl Shared {
 
     /// In the words of the ledger; looks at what the outcome says of the record itself on the way.
     fn end_of(&self, id: RecordId, result: Result<&RecordMetadata, &DeliveryError>) -> End {
+        self.check_receipt(id, result);
         match result {
             Ok(metadata) => {
                 self.check_metadata(id, metadata);
@@ -181,6 +185,31 @@ impl Shared {
         match &last.text {
             Some(known) if **known == *text => Arc::clone(known),
             _ => Arc::clone(last.text.insert(text.into())),
+        }
+    }
+
+    /// The stages that a record passed come one after the other, and fit its outcome.
+    fn check_receipt(&self, id: RecordId, result: Result<&RecordMetadata, &DeliveryError>) {
+        let receipt = match result {
+            Ok(metadata) => Some(metadata.receipt()),
+            // A handle that would wait inside a callback knows of none.
+            Err(error) => error.receipt(),
+        };
+        let Some(receipt) = receipt else {
+            return;
+        };
+        let sent = receipt.attempts() > 0;
+        let stages = [receipt.drained(), receipt.written(), receipt.answered()];
+        let in_order = stages.iter().flatten().is_sorted()
+            && stages.iter().flatten().all(|at| *at >= receipt.appended());
+        let fits = match result {
+            Ok(_) => sent && stages[1].is_some(),
+            Err(error) => sent || error.persistence() == Persistence::NotWritten,
+        };
+        let is_whole = sent == stages[0].is_some() && sent == receipt.broker().is_some();
+        if !(in_order && fits && is_whole && (sent || stages == [None; 3])) {
+            let text = format!("record {id}: {receipt:?} does not fit its outcome {result:?}");
+            self.violation("P5", text);
         }
     }
 
@@ -247,6 +276,15 @@ impl Shared {
         if has_to_be.is_some_and(|it| it != kind) || too_large_without_cause {
             let text = format!("record {id} ({spec:?}): refused as {kind:?}");
             self.ledger.lock().violation("P5", now, text);
+        }
+    }
+
+    /// A send had no room, and said why: other topics are no reason where each has a share to itself.
+    pub(super) fn note_lack_of_room(&self, id: RecordId, why: &crate::error::Error) {
+        let names_share = why.to_string().contains("buffer.memory.share.per.topic");
+        if why.kind() == ErrorKind::BufferExhausted && self.limits.shares_suffice && !names_share {
+            let text = format!("record {id} had no room for what other topics hold: {why}");
+            self.violation("P12", text);
         }
     }
 

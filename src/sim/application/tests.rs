@@ -9,9 +9,9 @@ use super::super::run::{Report, run, tests::simple};
 use super::super::scenario::{Ending, Habits, ThreadPlan};
 use super::calls::{Call, Moment, Then, Told, Way, draw};
 use super::*;
-use crate::cluster::TopicPartition;
+use crate::cluster::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind, Persistence};
-use crate::producer::{DeliveryError, RecordMetadata};
+use crate::producer::{DeliveryError, Receipt, RecordMetadata};
 use crate::time::Time;
 
 /// Everything there is, often.
@@ -21,6 +21,7 @@ fn busy() -> Habits {
         flush_timeout: 20,
         partitions_for: 20,
         renew_clone: 20,
+        purge: 0,
         try_send: 200,
         send_when_ready: 200,
         serializers: 50,
@@ -266,6 +267,7 @@ fn shared() -> Shared {
     let limits = Limits {
         most_record: 1 << 20,
         surely_fits: 1 << 20,
+        shares_suffice: false,
         delivery_timeout: Duration::from_secs(120),
         max_block: Duration::from_secs(60),
         callbacks_thread: 1,
@@ -291,6 +293,11 @@ fn shared() -> Shared {
 }
 
 fn acked(offset: i64) -> RecordMetadata {
+    let now = Time::mock().0.now();
+    let mut receipt = Receipt::of_new_batch(now);
+    receipt.begin_attempt(now);
+    receipt.broker = Some(NodeId(1));
+    (receipt.written, receipt.answered) = (Some(now), Some(now));
     RecordMetadata {
         topic: "t".into(),
         partition: 1,
@@ -298,6 +305,7 @@ fn acked(offset: i64) -> RecordMetadata {
         timestamp_ms: 5,
         serialized_key_size: -1,
         serialized_value_size: 10,
+        receipt,
     }
 }
 

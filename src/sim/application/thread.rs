@@ -187,6 +187,14 @@ impl Thread {
                 self.producer = Some(producer.clone());
                 self.next_call = now + self.pause;
             }
+            Call::Purge { topic } => {
+                let count = match topic {
+                    Some(topic) => producer.purge(shared.topics.name(topic)),
+                    None => producer.purge_all(),
+                };
+                shared.ledger.lock().purged += count;
+                self.next_call = now + self.pause;
+            }
             Call::PartitionsFor { topic } => {
                 self.doing = Doing::Ask(producer.begin_partitions_for(shared.topics.name(topic)));
                 self.wait
@@ -363,6 +371,7 @@ impl Thread {
             Err(refused) => {
                 let kind = refused.kind();
                 self.error = Some(kind);
+                shared.note_lack_of_room(id, refused.error());
                 shared.note_refusal(id, kind, &refused.into_record());
                 return;
             }

@@ -3,7 +3,7 @@
 use super::super::guarantees::Line;
 use super::super::scenario::ConfigPlan;
 use super::super::streams::{Draw, stream};
-use super::Contradiction;
+use super::{Contradiction, extremes};
 use crate::random::Random;
 
 /// Valid whatever is drawn: the contradictions are beside it.
@@ -19,9 +19,12 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
         let before = random.log_between(0, 300);
         plan.first_sequence = i32::MAX - i32::try_from(before).expect("small");
     }
+    draw_share(&mut plan, seed);
     plan.bootstrap_servers = 1 + random.below(3);
     plan.bootstrap_by_name = random.chance(700);
     plan.contradictions = Contradiction::draw(&mut random);
+    plan.fails_recreated = stream(seed, "topic.recreation.policy").chance(400);
+    extremes::draw(seed, &mut plan);
     plan
 }
 
@@ -61,6 +64,23 @@ fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
     }
 }
 
+/// A share for each topic in some runs, of a memory that is then small enough to be used up. From a
+/// stream of its own, so that the other draws are as they were without it.
+fn draw_share(plan: &mut ConfigPlan, seed: u64) {
+    let mut random = stream(seed, "share of a topic");
+    if !random.chance(150) {
+        return;
+    }
+    let percent = *random.pick(&[50, 33, 25, 20, 10]);
+    let two_batches = 2 * plan.batch_size.max(LEAST_MEMORY);
+    let least = two_batches * 100 / percent + 100;
+    if random.chance(700) {
+        plan.buffer_memory = plan.buffer_memory.min(size(&mut random, least, 8 * least));
+    }
+    plan.buffer_memory = plan.buffer_memory.max(least);
+    plan.topic_share = u32::try_from(percent).expect("small");
+}
+
 /// As somebody may run it.
 fn usual(random: &mut Random, of: Line) -> ConfigPlan {
     let (acks, idempotence, max_in_flight) = promises(random, of);
@@ -74,6 +94,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         linger_ms,
         batch_size: *random.pick(&[16_384, 16_384, 16_384, 32_768, 65_536, 4_096]),
         buffer_memory: *random.pick(&[32 << 20, 32 << 20, 4 << 20, 1 << 20, 1 << 18]),
+        topic_share: 100,
         max_request_size: 1 << 20,
         delivery_timeout_ms: delivery.max(linger_ms + request_timeout_ms),
         request_timeout_ms,
@@ -87,6 +108,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: *random.pick(&[300_000, 5_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
+        fails_recreated: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,
@@ -121,6 +143,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         linger_ms,
         batch_size,
         buffer_memory: size(random, two_batches, 32 << 20),
+        topic_share: 100,
         max_request_size: match random.below(8) {
             0..3 => 1 << 20,
             // Of about one batch.
@@ -139,6 +162,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: random.log_between(5_000, 300_000),
         rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
         ignore_keys: random.chance(150),
+        fails_recreated: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,

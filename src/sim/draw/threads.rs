@@ -49,16 +49,18 @@ fn thread(
     // So long it is at work, if nothing holds it up.
     let active = safety * small(random.between(100, 850)) / 1000;
     let mut habits = habits(random, is_wild);
+    let plan_seed = u64::try_from(random.below(usize::MAX)).expect("64 bits");
+    // From a stream of its own, so that the other draws are as they were without it.
+    let mut purges = Random::seeded(derive(plan_seed, "purge", 0));
+    if purges.chance(150) {
+        habits.purge = small(purges.log_between(1, 20));
+    }
     if huge > 0 {
         // All of them come, as a rule.
         habits.huge = small((2_000 * huge / calls).clamp(1, 1_000));
     }
     ThreadPlan {
-        seed: derive(
-            0,
-            "calls",
-            u64::try_from(random.below(usize::MAX)).expect("64 bits"),
-        ),
+        seed: derive(0, "calls", plan_seed),
         calls: small(calls),
         pause_us: u64::try_from(active.as_micros()).expect("short") / calls,
         burst: small(random.log_between(1, 200)),
@@ -84,6 +86,7 @@ fn habits(random: &mut Random, is_wild: bool) -> Habits {
         flush_timeout: some(400, 20),
         partitions_for: some(400, 20),
         renew_clone: some(300, 50),
+        purge: 0,
         try_send: some(400, 500),
         send_when_ready: some(400, 500),
         serializers: some(if is_wild { 400 } else { 200 }, 50),

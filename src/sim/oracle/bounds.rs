@@ -10,7 +10,7 @@ use super::logs::Remains;
 use super::polls::Stalls;
 use super::terms::{Terms, Tp};
 use super::wire_watch::WireWatch;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Persistence};
 use crate::sim::guarantees::Property;
 use crate::sim::ledger::{BlockingCall, End, Entry, Ledger};
 
@@ -31,6 +31,7 @@ pub(super) fn judge(
             judge_flush(call, ledger, findings);
         }
     }
+    judge_purges(ledger, findings);
     judge_memory(terms, ledger, findings);
     judge_remains(terms, remains, findings);
     judge_probes((terms, wire, stalls), ledger, findings);
@@ -138,11 +139,47 @@ fn judge_flush(call: &BlockingCall, ledger: &Ledger, findings: &mut Findings) {
     }
 }
 
-/// P6: the values alone of what was accepted and has no outcome never exceed `buffer.memory`.
+/// P5: no more records end as purged than purges gave up; that they are in no log is P3.
+fn judge_purges(ledger: &Ledger, findings: &mut Findings) {
+    let is_purged = |entry: &&Entry| {
+        let told = entry.end().map(|(_, end)| end);
+        matches!(told, Some(End::Failed { kind, .. }) if *kind == ErrorKind::Purged)
+    };
+    let purged = ledger.entries.iter().filter(is_purged).count();
+    if purged > ledger.purged {
+        findings.broken(Property::P5, Duration::MAX, || {
+            let said = ledger.purged;
+            format!("{purged} records ended as purged, {said} were given up by purges")
+        });
+    }
+    for entry in ledger.entries.iter().filter(is_purged) {
+        if let Some((at, End::Failed { persistence, .. })) = entry.end() {
+            if *persistence != Persistence::NotWritten {
+                let id = entry.spec.id;
+                findings.broken(Property::P3NotWritten, *at, || {
+                    format!("record {id} was purged, and may be written")
+                });
+            }
+        }
+    }
+}
+
+/// P6: the values alone of what was accepted and has no outcome never exceed `buffer.memory`, nor those
+/// of a topic its share of that.
 fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
+    judge_memory_of(None, terms, ledger, findings);
+    if terms.memory_of_a_topic < terms.buffer_memory {
+        for topic in 0..terms.topics.len() {
+            judge_memory_of(Some(topic), terms, ledger, findings);
+        }
+    }
+}
+
+fn judge_memory_of(topic: Option<usize>, terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
     // What ends and what is accepted in one instant ends first.
     let mut changes: Vec<(Duration, bool, i64, bool)> = Vec::new();
-    for entry in &ledger.entries {
+    let is_meant = |entry: &&Entry| topic.is_none_or(|topic| topic == entry.spec.topic);
+    for entry in ledger.entries.iter().filter(is_meant) {
         // Without a callback nobody knows when it ended.
         let (Some(at), true, Some(bytes)) = (
             entry.accepted_at,
@@ -159,7 +196,11 @@ fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
         }
     }
     changes.sort_unstable();
-    let most = i64::try_from(terms.buffer_memory).unwrap_or(i64::MAX);
+    let (most, key) = match topic {
+        None => (terms.buffer_memory, "buffer.memory"),
+        Some(_) => (terms.memory_of_a_topic, "buffer.memory.share.per.topic"),
+    };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     let mut held = 0;
     for (at, is_accepted, bytes, is_judged) in changes {
         if !is_accepted {
@@ -169,7 +210,8 @@ fn judge_memory(terms: &Terms, ledger: &Ledger, findings: &mut Findings) {
         held += bytes;
         if is_judged && held > most {
             return findings.broken(Property::P6, at, || {
-                format!("records of {held} bytes are held at once (buffer.memory is {most})")
+                let of = topic.map_or("", |topic| terms.topic_name(topic));
+                format!("records of {held} bytes are held at once ({key} is {most}) {of}")
             });
         }
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::findings::Findings;
+use super::recreation::ReadIds;
 use super::terms::{Terms, Tp};
 use crate::network::WireId;
 use crate::protocol::ApiKey;
@@ -33,6 +34,7 @@ pub(super) struct WireWatch {
     /// Leaders that metadata named.
     pub(super) leaders: BTreeMap<Tp, Led>,
     pub(super) ids: BTreeMap<Uuid, usize>,
+    pub(super) read_ids: ReadIds,
     /// Producer ids that were given out, with their first epoch.
     pub(super) identities: BTreeMap<i64, i16>,
     /// When each of them came first.
@@ -314,6 +316,7 @@ impl WireWatch {
             };
             if !leader.id.is_nil() {
                 self.ids.insert(leader.id, topic);
+                self.read_ids.entry(leader.id).or_insert((topic, now));
             }
             let tp = (topic, leader.partition);
             self.leaders

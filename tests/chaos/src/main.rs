@@ -120,6 +120,7 @@ fn run(args: &Args) -> Result<Report, Failure> {
     );
     let wire = wire.finish();
     let close = producer.close(limit);
+    let data_losses = producer.data_losses();
     drop(producer);
     let ledger = Arc::into_inner(ledger).ok_or_else(|| Failure::new("somebody has the ledger"))?;
     let rate = ledger.acked() as f64 / sending.as_secs_f64();
@@ -131,6 +132,7 @@ fn run(args: &Args) -> Result<Report, Failure> {
         verdict,
         wire,
         faults,
+        data_losses,
         rate,
     })
 }

@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) wire: Counts,
     /// That struck.
     pub(crate) faults: u64,
+    /// That the producer noticed: acknowledged records that a broker has no more.
+    pub(crate) data_losses: u64,
     /// Acknowledged records a second.
     pub(crate) rate: f64,
 }
@@ -41,8 +43,8 @@ impl Report {
         } = self.verdict;
         println!(
             "chaos: seed {}, {:.0} records a second acknowledged; acked={acked} \
-             not_written={not_written} refused={refused} batches={}",
-            args.seed, self.rate, self.wire.batches
+             not_written={not_written} refused={refused} batches={} data_losses={}",
+            args.seed, self.rate, self.wire.batches, self.data_losses
         );
         let failures = self.failures(args);
         for failure in &failures {
@@ -90,7 +92,14 @@ impl Report {
             ..
         } = self.verdict;
         match args.mode {
-            Mode::Proof => check(self.verdict.is_clean(), "records are not as they were told"),
+            Mode::Proof => {
+                check(self.verdict.is_clean(), "records are not as they were told");
+                let alarms = self.data_losses;
+                check(
+                    alarms == 0,
+                    "the producer tells of data losses that there were not",
+                );
+            }
             Mode::IdempotenceOff => check(
                 duplicate + reordered > 0,
                 "the judge saw neither duplicates nor disorder, which this control has to bring",

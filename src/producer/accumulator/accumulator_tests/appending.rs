@@ -61,6 +61,57 @@ fn full_pool_makes_everything_ready_and_serves_the_waiter_when_memory_returns() 
 }
 
 #[test]
+fn topic_that_has_its_share_does_not_linger_and_others_do() {
+    let mut shared = config();
+    (shared.buffer_memory, shared.most_per_topic) = (8192, Some(3000));
+    shared.linger = Duration::from_secs(60);
+    let mut bench = Bench::new(shared, vec![led_by(1, 0)]);
+    let other = TopicInfo {
+        name: "other".into(),
+        id: Uuid([2; 16]),
+        partitions: vec![led_by(2, 0)],
+    };
+    bench.cluster = bench.cluster.to_builder().topic(other.clone()).build();
+    bench.accumulator.learn_topic(&other);
+    let _handle = bench.send(0, b"a");
+    let append_to = |topic: &str, ticket: &mut MemoryTicket, waker: Option<&Waker>| {
+        let value = vec![0; if topic == "other" { 500 } else { 1000 }];
+        let topic = bench.accumulator.topic(topic).expect("it is known");
+        let record = RecordToAppend {
+            partition: Some(0),
+            view: RecordView::new(0, None, Some(&value), &[]),
+        };
+        let append = bench
+            .accumulator
+            .try_append(&topic, &record, &mut None, ticket, waker);
+        match append {
+            Append::Appended { .. } => "appended",
+            Append::BlockedByShare => "its share is used up",
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        append_to("other", &mut MemoryTicket::default(), None),
+        "appended"
+    );
+    let ((woken, waker), mut ticket) = (counted(), MemoryTicket::default());
+    let waits = append_to("topic", &mut ticket, Some(&waker));
+    assert_eq!(waits, "its share is used up");
+    assert!(bench.wakeup.is_called(), "the Sender is told");
+    let nodes = bench.drainer.ready(&bench.cluster, bench.clock.now()).nodes;
+    assert_eq!(nodes, [NodeId(1)], "the other topic's batch lingers");
+    let mut out = Vec::new();
+    let admit = &mut |_: &BatchHead| DrainVerdict::Send(None);
+    let now = bench.clock.now();
+    bench
+        .drainer
+        .drain(NodeId(1), 1 << 20, now, admit, &mut out);
+    out.into_iter().for_each(|it| it.batch.complete(acked(0)));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(append_to("topic", &mut ticket, Some(&waker)), "appended");
+}
+
+#[test]
 fn memory_of_an_acknowledged_batch_comes_back_whole() {
     let mut bench = Bench::new(config(), vec![led_by(1, 0)]);
     let before = bench.accumulator.available_memory();

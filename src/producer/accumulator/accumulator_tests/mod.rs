@@ -37,6 +37,7 @@ fn config() -> AccumulatorConfig {
         batch_size: 1024,
         linger: Duration::from_millis(5),
         buffer_memory: 64 * 1024,
+        most_per_topic: None,
         delivery_timeout: Duration::from_secs(120),
         retry_backoff: Duration::from_millis(100),
         retry_backoff_max: Duration::from_secs(1),

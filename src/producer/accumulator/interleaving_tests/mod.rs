@@ -102,6 +102,7 @@ impl Bench {
             batch_size,
             linger,
             buffer_memory,
+            most_per_topic: None,
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::ZERO,
             retry_backoff_max: Duration::ZERO,
@@ -218,7 +219,9 @@ impl Appender {
             match accumulator.try_append(&topic, &record, &mut callback, &mut ticket, Some(&waker))
             {
                 Append::Appended { .. } => return true,
-                Append::Blocked => parker.park_until(&Time::default(), None),
+                Append::Blocked | Append::BlockedByShare => {
+                    parker.park_until(&Time::default(), None)
+                }
                 Append::Failed(error) => {
                     assert_eq!(error.kind(), crate::error::ErrorKind::Closed);
                     return false;

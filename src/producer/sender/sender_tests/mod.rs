@@ -9,6 +9,8 @@ mod identity;
 mod lasting;
 #[cfg(feature = "planted")]
 mod planted;
+mod purging;
+mod receipts;
 mod recreation;
 mod retrying;
 mod splitting;
@@ -127,6 +129,7 @@ impl Bench {
             batch_size,
             linger: Duration::ZERO,
             buffer_memory: 1 << 20,
+            most_per_topic: None,
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: config.retry_backoff,
             retry_backoff_max: config.retry_backoff_max,

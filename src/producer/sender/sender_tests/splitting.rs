@@ -139,6 +139,63 @@ fn too_large_batch_goes_on_in_halves_and_each_handle_learns_its_offset() {
     }
 }
 
+/// The topic takes 500 bytes. How many batches of the same sort are refused on the way of 64 records,
+/// and the sizes of those that are taken.
+fn refusals(bench: &mut Bench) -> (usize, Vec<usize>) {
+    let handles: Vec<SendHandle> = (0..64)
+        .map(|number| bench.send_value(0, &value(number), None))
+        .collect();
+    let (mut refused, mut taken) = (0, Vec::new());
+    while handles.iter().any(|handle| !handle.is_done()) {
+        bench.turn();
+        while let Some(request) = bench.client.take() {
+            let size = bytes(&request).len();
+            if size > 500 {
+                refused += 1;
+                bench.refuse(request, 10);
+            } else {
+                taken.push(size);
+                bench.acknowledge(request, 0);
+            }
+        }
+    }
+    (refused, taken)
+}
+
+#[test]
+fn next_batch_that_is_too_large_is_split_at_once_into_what_was_taken_before() {
+    let mut bench = Bench::of_batches(plain());
+    let (first, pieces) = refusals(&mut bench);
+    assert_eq!(first, 1 + 2, "by half, and by half again");
+    let (second, again) = refusals(&mut bench);
+    assert_eq!(second, 1);
+    assert!(again.len() <= pieces.len() + 1, "{again:?} {pieces:?}");
+    // A large one that is taken shows that the limit is another by now.
+    let (_handles, request) = bench.batch(0..64);
+    bench.acknowledge(request, 0);
+    bench.turn();
+    assert_eq!(refusals(&mut bench).0, first);
+}
+
+#[test]
+fn small_piece_that_was_taken_does_not_make_a_piece_of_every_record() {
+    let mut bench = Bench::of_batches(plain());
+    let small = bench.send_value(0, b"", None);
+    let large = bench.send_value(0, &[7; 2000], None);
+    bench.turn();
+    let request = bench.take();
+    let piece = bench.too_large(request);
+    bench.acknowledge(piece, 0);
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 10);
+    bench.turn();
+    assert!(done(&small).is_ok() && done(&large).is_err());
+    let (_handles, request) = bench.batch(0..128);
+    let piece = bench.too_large(request);
+    assert_eq!(numbers(&piece).len(), 8);
+}
+
 #[test]
 fn pieces_are_numbered_from_zero_and_keep_times_and_content() {
     let mut bench = Bench::of_batches(plain());
@@ -368,27 +425,26 @@ fn pieces_go_behind_a_predecessor_that_is_to_be_sent_again() {
 }
 
 #[test]
-fn too_large_after_an_unanswered_attempt_repeats_the_same_bytes_until_the_deadline() {
+fn too_large_after_an_unanswered_attempt_ends_unknown_and_the_partition_goes_on() {
     for config in [plain(), config()] {
         let mut bench = Bench::of_batches(config);
         let (handles, request) = bench.batch(0..4);
-        let sent = bytes(&request);
         bench.disconnect(request, true);
         bench.turn();
-        for _ in 0..3 {
-            bench.next_attempt();
-            let again = bench.take();
-            assert_eq!(bytes(&again), sent);
-            bench.refuse(again, 10);
-            bench.turn();
-            bench.turn();
-            assert!(bench.client.take().is_none(), "it backs off");
-        }
-        bench.advance(121_000);
+        bench.next_attempt();
+        let again = bench.take();
+        bench.refuse(again, 10);
         bench.turn();
         for handle in &handles {
-            assert_eq!(failed(handle), (ErrorKind::Timeout, Persistence::Unknown));
+            let end = (ErrorKind::RecordTooLarge, Persistence::Unknown);
+            assert_eq!(failed(handle), end);
         }
+        let text = done(&handles[0]).expect_err("it failed").to_string();
+        assert!(text.contains("without an answer"), "{text}");
+        let (later, request) = bench.batch(4..5);
+        bench.acknowledge(request, 9);
+        bench.turn();
+        assert_eq!(offset(&later[0]), Some(9));
     }
 }
 
