@@ -37,17 +37,20 @@
 //!
 //! One thread per producer sends and receives; another one resolves host names, if there are any. There
 //! is no runtime: [`SendHandle`] and [`KafkaProducer::send_when_ready`] are futures that any runtime can
-//! poll. Callbacks run on the network thread and should be quick; whatever would wait inside one fails
-//! at once with [`ErrorKind::WouldDeadlock`].
+//! poll. Callbacks run on the network thread and should be quick, or on a thread of their own
+//! ([`ProducerConfig::callback_thread_enable`]); whatever would wait inside one fails at once with
+//! [`ErrorKind::WouldDeadlock`].
 //!
 //! # What blocks, and for how long
 //!
 //! | call | waits for | at most |
 //! |---|---|---|
 //! | [`send`](KafkaProducer::send) | metadata of a new topic, room in `buffer.memory` | `max.block.ms` |
-//! | [`try_send`](KafkaProducer::try_send), [`send_when_ready`](KafkaProducer::send_when_ready) | nothing | |
+//! | [`try_send`](KafkaProducer::try_send), [`purge`](KafkaProducer::purge) | nothing | |
+//! | polling [`send_when_ready`](KafkaProducer::send_when_ready) | nothing; the future for what `send` waits for | until it is dropped |
 //! | [`partitions_for`](KafkaProducer::partitions_for) | metadata of a new topic | `max.block.ms` |
 //! | [`SendHandle::get`], [`flush`](KafkaProducer::flush) | outcomes | `delivery.timeout.ms` |
+//! | [`flush_timeout`](KafkaProducer::flush_timeout), [`SendHandle::get_timeout`] | outcomes | its argument |
 //! | [`close`](KafkaProducer::close), dropping the last clone | outcomes | its argument; `delivery.timeout.ms` |
 //!
 //! # Configuration

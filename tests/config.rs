@@ -43,6 +43,7 @@ fn setters_and_keys_are_the_same() {
         .batch_size(1000)
         .buffer_memory(100_000)
         .buffer_memory_share_per_topic(25)
+        .callback_thread_enable(true)
         .client_id("me")
         .connections_max_idle(None)
         .delivery_timeout(ms(20_000))
@@ -68,6 +69,7 @@ fn setters_and_keys_are_the_same() {
         ("batch.size", "1000"),
         ("buffer.memory", "100000"),
         ("buffer.memory.share.per.topic", "25"),
+        ("callback.thread.enable", "true"),
         ("client.id", "me"),
         ("connections.max.idle.ms", "-1"),
         ("delivery.timeout.ms", "20000"),

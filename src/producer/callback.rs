@@ -1,6 +1,7 @@
 //! What is called when a record's outcome is known, and the mark that a thread is inside one.
 //!
-//! Java's counterpart: `Callback`. Thread: Sender. Locks: none while a callback runs.
+//! Java's counterpart: `Callback`. Thread: Sender, or that
+//! of the callbacks. Locks: none while a callback runs.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -15,7 +16,8 @@ use crate::planted::{Plant, planted};
 /// none of them an allocation.
 ///
 /// It runs on the Sender thread, so it should be quick: while it runs, nothing is sent or
-/// received. `send` works in here as long as it need not wait; whatever would wait fails at once
+/// received (unless callbacks have a thread of their own, see
+/// [`ProducerConfig::callback_thread_enable`](crate::ProducerConfig::callback_thread_enable)). `send` works in here as long as it need not wait; whatever would wait fails at once
 /// with [`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock). A panic is logged and harms nothing else.
 pub trait DeliveryCallback: Send + Sync {
     /// Called once for each record, with the tag given at `send`; per partition in the order of

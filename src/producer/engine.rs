@@ -7,24 +7,24 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::bounded;
 
 use super::accumulator::{AccumulatorConfig, RecordAccumulator};
 use super::callback::in_callback;
 use super::close_error::CloseError;
 use super::config::{ProducerConfig, Settings};
-use super::sender::{RequestTag, Sender, SenderConfig};
+use super::sender::{CallbackExecutor, RequestTag, Sender, SenderConfig};
 use super::shared::{Shared, Stage};
+use super::worker::Worker;
 use crate::client::{
     HostResolver, Metadata, MetadataConfig, MetadataRecovery, NetworkClient, NetworkClientConfig,
 };
 use crate::error::{Error, ErrorKind};
 use crate::network::{Selectable, Selector, SelectorConfig};
 use crate::random::Random;
-use crate::sync::Mutex;
 use crate::time::Time;
 
 /// The producer without its serializers.
@@ -39,10 +39,10 @@ pub(super) struct Engine {
     max_request_size: usize,
     buffer_memory: usize,
     delivery_timeout: Duration,
-    /// Gets nothing, and ends when the thread does.
-    ended: Receiver<()>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    thread_id: Option<ThreadId>,
+    /// The network thread.
+    network: Worker,
+    /// The thread of the callbacks, if they have one.
+    callbacks: Option<Worker>,
 }
 
 /// What a producer takes from the world around it; a simulation brings its own.
@@ -72,7 +72,10 @@ impl Engine {
             selector,
             resolver,
         };
-        let (mut engine, sender) = Self::assemble(&settings, surroundings);
+        let (mut engine, mut sender) = Self::assemble(&settings, surroundings);
+        if settings.callback_thread {
+            sender = engine.start_callback_thread(sender)?;
+        }
         engine.spawn(sender)?;
         log::info!("{}: started with {config:?}", engine.client_id);
         Ok(engine)
@@ -118,10 +121,18 @@ impl Engine {
             max_request_size: settings.max_request_size,
             buffer_memory: settings.buffer_memory,
             delivery_timeout: settings.delivery_timeout,
-            ended: crossbeam_channel::never(),
-            thread: Mutex::new(None),
-            thread_id: None,
+            network: Worker::none(),
+            callbacks: None,
         }
+    }
+
+    fn start_callback_thread(&mut self, sender: ProducerSender) -> Result<ProducerSender, Error> {
+        let (end, ended) = bounded::<()>(0);
+        let shared = Arc::clone(&self.shared);
+        let started = CallbackExecutor::start(&self.client_id, shared, end);
+        let (executor, thread) = started.map_err(cannot_start)?;
+        self.callbacks = Some(Worker::new(thread, ended));
+        Ok(sender.with_callbacks(executor))
     }
 
     fn spawn(&mut self, sender: ProducerSender) -> Result<(), Error> {
@@ -134,15 +145,14 @@ impl Engine {
                 drop(end);
             })
             .map_err(cannot_start)?;
-        self.ended = ended;
-        self.thread_id = Some(thread.thread().id());
-        *self.thread.lock() = Some(thread);
+        self.network = Worker::new(thread, ended);
         Ok(())
     }
 
     /// Whether waiting here would be waiting for oneself.
     pub(super) fn must_not_wait(&self) -> bool {
-        in_callback() || self.thread_id == Some(thread::current().id())
+        let is_callbacks = || self.callbacks.as_ref().is_some_and(Worker::is_current);
+        in_callback() || self.network.is_current() || is_callbacks()
     }
 
     /// What says so.
@@ -203,10 +213,28 @@ impl Engine {
 
     fn close_by_force(&self, started: Instant) -> Result<(), CloseError> {
         self.force();
-        let ended = self.wait_for_end(PATIENCE);
+        let ended = self.network.ends_within(PATIENCE);
         let waited = self.shared.time.now().saturating_duration_since(started);
         let (id, ms) = (&self.client_id, waited.as_millis());
+        // What is given up has callbacks too.
+        let all_told = ended
+            && self
+                .callbacks
+                .as_ref()
+                .is_none_or(|it| it.ends_within(QUIET));
         let undelivered = self.shared.take_undelivered();
+        if ended && !all_told {
+            let left = self.shared.accumulator.incomplete_batches();
+            let text = format!(
+                "{id}: callbacks of {left} batches have not run {ms} ms after close began; they go on by \
+                 themselves (timeout of close, callback.thread.enable)"
+            );
+            log::warn!("{text}");
+            return Err(CloseError::new(
+                Error::new(ErrorKind::Timeout, text),
+                undelivered,
+            ));
+        }
         if !ended {
             let text = format!(
                 "{id}: the network thread has not ended {ms} ms after close began: is a callback stuck?"
@@ -249,20 +277,22 @@ impl Engine {
         self.wait_for_end(Duration::ZERO)
     }
 
-    /// Whether the thread has ended within that time; joins it if so.
+    /// Whether all is told, and the threads have ended, within that time.
     fn wait_for_end(&self, timeout: Duration) -> bool {
-        match self.ended.recv_timeout(timeout) {
-            Err(RecvTimeoutError::Timeout) => false,
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                let thread = self.thread.lock().take();
-                if let Some(thread) = thread {
-                    // It has nothing left to do; a panic in it was dealt with by the Sender.
-                    let _ = thread.join();
-                    log::info!("{}: closed", self.client_id);
-                }
-                true
-            }
+        let began = self.shared.time.now();
+        let left = || {
+            let waited = self.shared.time.now().saturating_duration_since(began);
+            timeout.saturating_sub(waited)
+        };
+        let ended = self.network.ends_within(timeout)
+            && self
+                .callbacks
+                .as_ref()
+                .is_none_or(|it| it.ends_within(left()));
+        if ended {
+            log::debug!("{}: closed", self.client_id);
         }
+        ended
     }
 
     /// Whether `close` was called.
@@ -275,7 +305,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.begin_close();
-        if self.thread_id.is_none() || self.must_not_wait() || thread::panicking() {
+        if !self.network.exists() || self.must_not_wait() || thread::panicking() {
             // The thread goes on by itself until everything has its outcome.
             return;
         }

@@ -25,6 +25,7 @@ mod shared;
 #[cfg(any(test, fuzzing))]
 mod simulated;
 mod transaction;
+mod worker;
 
 pub use self::callback::{Callback, DeliveryCallback};
 pub use self::close_error::CloseError;
@@ -44,6 +45,8 @@ pub use self::serializer::{
 
 #[cfg(test)]
 pub(crate) use self::accumulator::FlushTicket;
+#[cfg(test)]
+pub(crate) use self::sender::CallbackThread;
 #[cfg(test)]
 pub(crate) use self::simulated::{Afterwards, BlockedQuestion};
 #[cfg(any(test, fuzzing))]

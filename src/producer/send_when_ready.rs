@@ -27,8 +27,11 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     /// Sends a record as soon as that is possible, without blocking a thread: the future is ready
     /// once the record is accepted (its outcome then comes by the handle, a future too).
     ///
-    /// It needs no particular runtime. It has no timer: `max.block.ms` does not count here; drop the
-    /// future to give up, which drops the record. Nothing happens before the first poll.
+    /// It needs no particular runtime, and has no timer of its own: `max.block.ms` does not count here.
+    /// Whoever polls it sets the limit, by the runtime's timeout for example, and drops the future to
+    /// give up, which drops the record. Nothing happens before the first poll. From then on it stands in
+    /// line for metadata and memory, first come, first served with all other sends: one that is kept and
+    /// not polled any more keeps its place, and what it was given, until it is dropped.
     ///
     /// # Errors
     /// As [`send`](Self::send), but for the waits that end.

@@ -17,6 +17,7 @@ use super::pending_send::PendingSend;
 use super::send_error::SendError;
 use super::send_handle::SendHandle;
 use super::send_when_ready::Waiting;
+use super::sender::{CallbackExecutor, CallbackThread};
 use super::serializer::Field;
 use super::shared::Shared;
 use super::{KafkaProducer, ProducerRecord};
@@ -40,6 +41,7 @@ pub(crate) struct SimulatedSurroundings {
 pub(crate) struct SenderThread {
     sender: ProducerSender,
     shared: Arc<Shared>,
+    callbacks: Option<CallbackThread>,
 }
 
 /// A `send` in progress, as a blocking caller would be in it.
@@ -62,7 +64,7 @@ impl KafkaProducer {
         let settings = config.resolve()?;
         let selector = Selector::simulated(selector_config(&settings), surroundings.wire);
         let client_id = settings.client_id.as_str().into();
-        let (engine, sender) = Engine::assemble(
+        let (engine, mut sender) = Engine::assemble(
             &settings,
             Surroundings {
                 client_id,
@@ -73,7 +75,18 @@ impl KafkaProducer {
             },
         );
         let shared = Arc::clone(&engine.shared);
-        Ok((Self::over(engine), SenderThread { sender, shared }))
+        let mut callbacks = None;
+        if settings.callback_thread {
+            let (executor, thread) = CallbackExecutor::simulated(Arc::clone(&shared));
+            sender = sender.with_callbacks(executor);
+            callbacks = Some(thread);
+        }
+        let sender = SenderThread {
+            sender,
+            shared,
+            callbacks,
+        };
+        Ok((Self::over(engine), sender))
     }
 }
 
@@ -164,6 +177,11 @@ impl SenderThread {
         self.sender.run_once(now);
     }
 
+    /// What runs callbacks beside it, if it does not itself.
+    pub(crate) fn callback_thread(&self) -> Option<CallbackThread> {
+        self.callbacks.clone()
+    }
+
     /// Partitions begin at this sequence instead of 0.
     pub(crate) fn begin_sequences_at(&mut self, first_sequence: i32) {
         self.sender.begin_sequences_at(first_sequence);
@@ -183,6 +201,10 @@ impl SenderThread {
     pub(crate) fn end(self) -> Afterwards {
         self.shared.metadata.close();
         drop(self.sender);
+        // It tells what it has before it ends.
+        while let Some(callbacks) = self.callbacks.as_ref().filter(|it| it.has_work()) {
+            callbacks.turn();
+        }
         Afterwards(self.shared)
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) blocking_calls: Vec<BlockingCall>,
     /// Time in which the Sender thread was inside of user code that took its time (D16).
     pub(crate) user_code: Vec<(Duration, Duration)>,
+    /// Time that callbacks took on a thread of their own: the Sender was not held up by it.
+    pub(crate) callback_thread_busy: Vec<(Duration, Duration)>,
     /// How many records calls of `purge` gave up.
     pub(crate) purged: usize,
     /// What callbacks did besides, and what came of it.

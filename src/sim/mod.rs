@@ -19,6 +19,7 @@ mod coverage;
 mod draw;
 mod faults;
 mod frames;
+mod frozen;
 mod guarantees;
 mod ledger;
 mod names;

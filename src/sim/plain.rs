@@ -54,6 +54,7 @@ impl Plain for ConfigPlan {
             rebootstrap_trigger_ms: None,
             ignore_keys: false,
             fails_recreated: false,
+            callback_thread: false,
             first_sequence: 0,
             contradictions: Vec::new(),
             bootstrap_servers: 1,

@@ -122,6 +122,9 @@ impl<'s> Simulation<'s> {
         let mut applications = Applications::new(scenario, producer.clone(), ledger.clone(), clock);
         let mut held = lock(&world);
         applications.set_client_faults(held.faults.client.clone());
+        if let Some(callbacks) = sender.callback_thread() {
+            applications.set_callback_thread(callbacks);
+        }
         held.applications = Some(applications);
         drop(held);
         Self {
@@ -243,6 +246,7 @@ impl<'s> Simulation<'s> {
             producer.force_close();
             self.until_sender_is_done(began + timeout + SLACK);
         }
+        self.until_all_is_told();
         self.end_call(call);
         let now = self.now();
         let outcome = producer.end_of_close();
@@ -259,12 +263,28 @@ impl<'s> Simulation<'s> {
         self.world().probes = Probes::default();
         self.producer = None;
         self.until_sender_is_done(began + limit + SLACK);
+        self.until_all_is_told();
         self.end_call(call);
     }
 
     fn until_sender_is_done(&mut self, until: Duration) {
         while !self.is_over && !self.sender.is_done() && self.now() < until {
             self.turn_until(until);
+        }
+    }
+
+    /// The thread of the callbacks, if there is one, runs what is left, however long that takes.
+    fn until_all_is_told(&mut self) {
+        if self.is_over {
+            return;
+        }
+        loop {
+            let mut world = lock(&self.world);
+            let Some(at) = world.applications().next_callbacks() else {
+                return;
+            };
+            let now = world.now();
+            world.pass(at.max(now));
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct ConfigPlan {
     pub(crate) ignore_keys: bool,
     /// `topic.recreation.policy` is `fail`.
     pub(crate) fails_recreated: bool,
+    /// Callbacks run beside the Sender.
+    pub(crate) callback_thread: bool,
     /// Where the sequences of each partition begin, for runs near their wrap.
     pub(crate) first_sequence: i32,
     /// Settings that contradict each other, tried before the run: each has to be refused.

@@ -213,6 +213,7 @@ fields!(ConfigPlan {
     rebootstrap_trigger_ms,
     ignore_keys,
     fails_recreated,
+    callback_thread,
     first_sequence,
     contradictions,
     bootstrap_servers,

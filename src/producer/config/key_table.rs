@@ -85,6 +85,15 @@ pub(super) static KEYS: &[Key] = &[
          It bounds a record's and a batch's size as well. 100: no limit.",
     ),
     key(
+        "callback.thread.enable",
+        Kind::Boolean,
+        (Some("false"), LOW),
+        |settings, value| settings.callback_thread = value.boolean(),
+        "**Not one of Java's.** Whether callbacks run on a thread of their own instead of the network \
+         thread, so that slow ones hold up nothing but each other. What waits for its callback keeps its \
+         part of `buffer.memory`.",
+    ),
+    key(
         "client.dns.lookup",
         Kind::OneOf(&["use_all_dns_ips"], AnyCase::No),
         (Some("use_all_dns_ips"), MEDIUM),

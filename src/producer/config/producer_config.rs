@@ -188,6 +188,15 @@ impl ProducerConfig {
         self.put("buffer.memory.share.per.topic", percent.to_string())
     }
 
+    /// `callback.thread.enable`: whether callbacks run on a thread of their own
+    /// (`kafka-producer-callback-thread | {client.id}`) instead of the network thread, false by
+    /// default. Slow callbacks then do not keep the producer from sending and receiving, at the price of
+    /// a hand-over for each batch that has any. Not one of Java's keys.
+    #[must_use]
+    pub fn callback_thread_enable(self, enable: bool) -> Self {
+        self.put("callback.thread.enable", enable.to_string())
+    }
+
     /// `client.id`: what brokers and logs call this producer.
     #[must_use]
     pub fn client_id(self, id: impl Into<String>) -> Self {

@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) ignore_keys: bool,
     /// `topic.recreation.policy` is `fail`.
     pub(crate) fail_recreated_topics: bool,
+    /// `callback.thread.enable`
+    pub(crate) callback_thread: bool,
 }
 
 /// What was set, by key.

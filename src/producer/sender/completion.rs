@@ -185,20 +185,29 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             Verdict::InvalidRecords => {
                 self.on_invalid_records(batch, topic, (code, &answer), now);
             }
-            Verdict::Retry | Verdict::Refused => {
-                let text = self.last_attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                self.fail(batch, failure, verdict == Verdict::Refused, now);
-            }
-            Verdict::Fail | Verdict::FailAll => {
-                let text = attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                if verdict == Verdict::FailAll {
-                    self.shared.set_fatal(&failure.error);
-                }
-                self.fail(batch, failure, false, now);
+            Verdict::Retry | Verdict::Refused | Verdict::Fail | Verdict::FailAll => {
+                self.fail_as_answered(batch, verdict, (code, &answer), now);
             }
         }
+    }
+
+    /// There is no other attempt after this answer.
+    fn fail_as_answered(
+        &mut self,
+        batch: ProducerBatch,
+        verdict: Verdict,
+        (code, answer): (ErrorCode, &PartitionProduceResponse),
+        now: Instant,
+    ) {
+        let text = match verdict {
+            Verdict::Retry | Verdict::Refused => self.last_attempt_text(&batch, now),
+            _ => attempt_text(&batch, now),
+        };
+        let failure = rejected(&text, code, answer, batch.record_count());
+        if verdict == Verdict::FailAll {
+            self.shared.set_fatal(&failure.error);
+        }
+        self.fail(batch, failure, verdict == Verdict::Refused, now);
     }
 
     /// Whether metadata has another topic of this name by now, or none (R57).
@@ -431,17 +440,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn tell(&self, Ended { batch, outcome }: Ended) {
-        match outcome {
-            Ok(ack) => batch.complete(ack),
-            Err(failure) => {
-                let is_kept = self.shared.keeps_failures();
-                let failed = batch.fail(failure);
-                if is_kept {
-                    self.shared.keep_failed(failed);
-                }
-            }
-        }
+    pub(super) fn tell(&self, ended: Ended) {
+        self.callbacks.tell(ended, &self.shared);
     }
 }
 

@@ -10,12 +10,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::producer::accumulator::{BatchAck, BatchFailure, ProducerBatch};
 use crate::producer::batch_id::{BatchId, SlotId};
+use crate::producer::shared::Shared;
 
 /// A batch with its outcome, which its owners do not know yet.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) batch: ProducerBatch,
     pub(super) outcome: Result<BatchAck, BatchFailure>,
+}
+
+impl Ended {
+    /// Tells its owners: callbacks, then handles, then flushes. A failure while closing is kept as well.
+    pub(super) fn tell(self, shared: &Shared) {
+        match self.outcome {
+            Ok(ack) => self.batch.complete(ack),
+            Err(failure) => {
+                let is_kept = shared.keeps_failures();
+                let failed = self.batch.fail(failure);
+                if is_kept {
+                    shared.keep_failed(failed);
+                }
+            }
+        }
+    }
 }
 
 /// Who has to be told before whom.

@@ -2,6 +2,7 @@
 //! Joins accumulator and sequences, which do not know each other (Java: `Sender`).
 
 mod acked_offsets;
+mod callback_executor;
 mod completion;
 mod ending_order;
 mod identity;
@@ -22,4 +23,7 @@ mod mock_client;
 #[cfg(test)]
 mod sender_tests;
 
+pub(crate) use self::callback_executor::CallbackExecutor;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::callback_executor::CallbackThread;
 pub(crate) use self::sender::{RequestTag, Sender, SenderConfig};

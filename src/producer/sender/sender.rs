@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acked_offsets::AckedOffsets;
+use super::callback_executor::CallbackExecutor;
 use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
@@ -68,6 +69,7 @@ pub(crate) struct Sender<C> {
     pub(super) in_flight: InFlightBatches,
     pub(super) ending_order: EndingOrder,
     pub(super) taken_sizes: TakenSizes,
+    pub(super) callbacks: CallbackExecutor,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
@@ -101,6 +103,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             in_flight: InFlightBatches::default(),
             ending_order: EndingOrder::default(),
             taken_sizes: TakenSizes::default(),
+            callbacks: CallbackExecutor::of_sender(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
             acked_offsets: AckedOffsets::default(),
@@ -113,6 +116,12 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             client,
             random,
         }
+    }
+
+    /// Outcomes are told there.
+    pub(crate) fn with_callbacks(mut self, callbacks: CallbackExecutor) -> Self {
+        self.callbacks = callbacks;
+        self
     }
 
     /// Partitions begin at this sequence instead of 0.

@@ -34,10 +34,7 @@ fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &Deli
     let (now, faults) = (shared.now(), shared.faults());
     match faults.map_or(CallbackMood::Plain, |faults| faults.mood(now)) {
         CallbackMood::Plain => {}
-        CallbackMood::Sleep(time) => {
-            shared.clock.advance(time);
-            shared.ledger.lock().user_code.push((now, now + time));
-        }
+        CallbackMood::Sleep(time) => sleep(shared, now, time),
         CallbackMood::Panic => {
             shared.ledger.lock().note_in_callback(id, "panic", None);
             std::panic::resume_unwind(Box::new("a callback of the application"))
@@ -47,6 +44,20 @@ fn run(shared: &Arc<Shared>, id: RecordId, result: Result<&RecordMetadata, &Deli
         CallbackMood::Close => with_producer(shared, |producer| close(shared, producer, id)),
         CallbackMood::Get => with_producer(shared, |producer| get(shared, producer, id)),
     }
+}
+
+/// On the Sender thread time passes meanwhile; on a thread of its own that one is busy, and nobody else.
+fn sleep(shared: &Shared, now: Duration, time: Duration) {
+    let mut busy = lock(&shared.callbacks_busy_until);
+    let Some(busy_until) = busy.as_mut() else {
+        shared.clock.advance(time);
+        shared.ledger.lock().user_code.push((now, now + time));
+        return;
+    };
+    let from = now.max(*busy_until);
+    *busy_until = from + time;
+    let times = &mut shared.ledger.lock().callback_thread_busy;
+    times.push((from, from + time));
 }
 
 fn with_producer(shared: &Shared, act: impl FnOnce(&KafkaProducer)) {

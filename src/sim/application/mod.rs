@@ -30,7 +30,7 @@ use super::faults::ClientFaults;
 use super::ledger::SharedLedger;
 use super::scenario::Scenario;
 use super::trace::Trace;
-use crate::producer::{CloseError, KafkaProducer};
+use crate::producer::{CallbackThread, CloseError, KafkaProducer};
 use crate::time::MockTime;
 
 /// All threads of the application.
@@ -40,6 +40,8 @@ pub(crate) struct Applications {
     shared: Arc<Shared>,
     producer: Option<KafkaProducer>,
     knows_of_close: bool,
+    /// What runs callbacks, if the Sender does not.
+    callbacks: Option<CallbackThread>,
 }
 
 impl Applications {
@@ -63,6 +65,30 @@ impl Applications {
             shared,
             producer: Some(producer),
             knows_of_close: false,
+            callbacks: None,
+        }
+    }
+
+    /// Callbacks run on a thread of their own.
+    pub(crate) fn set_callback_thread(&mut self, callbacks: CallbackThread) {
+        *lock(&self.shared.callbacks_busy_until) = Some(Duration::ZERO);
+        self.callbacks = Some(callbacks);
+    }
+
+    /// When the thread of the callbacks can run the next ones, if there are any.
+    pub(crate) fn next_callbacks(&self) -> Option<Duration> {
+        let waits = self
+            .callbacks
+            .as_ref()
+            .is_some_and(CallbackThread::has_work);
+        waits.then(|| lock(&self.shared.callbacks_busy_until).unwrap_or_default())
+    }
+
+    fn run_callbacks(&mut self, now: Duration) {
+        while self.next_callbacks().is_some_and(|at| at <= now) {
+            if let Some(callbacks) = &self.callbacks {
+                callbacks.turn();
+            }
         }
     }
 
@@ -80,11 +106,13 @@ impl Applications {
 
     /// When one of them has something to do by itself.
     pub(crate) fn next_event(&self) -> Option<Duration> {
-        self.threads.iter().filter_map(Thread::next_event).min()
+        let threads = self.threads.iter().filter_map(Thread::next_event);
+        threads.chain(self.next_callbacks()).min()
     }
 
     /// Each does what is due.
     pub(crate) fn run_due(&mut self, now: Duration, trace: &mut Trace) {
+        self.run_callbacks(now);
         self.notice_close(now);
         for thread in &mut self.threads {
             thread.run(now, &self.shared, trace);

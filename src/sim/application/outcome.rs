@@ -26,6 +26,8 @@ pub(super) struct Shared {
     /// The clone that callbacks have, until the application lets go of the producer.
     pub(super) producer: Mutex<Option<KafkaProducer>>,
     pub(super) faults: Mutex<Option<ClientFaults>>,
+    /// Until when the thread of the callbacks is busy, if they have one.
+    pub(super) callbacks_busy_until: Mutex<Option<Duration>>,
     last_told: Mutex<LastTold>,
 }
 
@@ -81,6 +83,7 @@ impl Shared {
             limits,
             producer: Mutex::default(),
             faults: Mutex::default(),
+            callbacks_busy_until: Mutex::default(),
             last_told: Mutex::default(),
         }
     }

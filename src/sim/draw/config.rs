@@ -20,6 +20,7 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
         plan.first_sequence = i32::MAX - i32::try_from(before).expect("small");
     }
     draw_share(&mut plan, seed);
+    plan.callback_thread = stream(seed, "callback thread").chance(150);
     plan.bootstrap_servers = 1 + random.below(3);
     plan.bootstrap_by_name = random.chance(700);
     plan.contradictions = Contradiction::draw(&mut random);
@@ -109,6 +110,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
         fails_recreated: false,
+        callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,
@@ -163,6 +165,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
         ignore_keys: random.chance(150),
         fails_recreated: false,
+        callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),
         bootstrap_servers: 1,

@@ -249,6 +249,7 @@ fn judge_probes(
     if wire.is_ended_by_broker {
         return;
     }
+    let acked = acked_probes(ledger);
     let mut partitions: BTreeMap<Tp, Vec<&Entry>> = BTreeMap::new();
     for entry in ledger.entries.iter().filter(|entry| entry.is_probe) {
         let partition = entry.spec.partition.unwrap_or(-1);
@@ -269,7 +270,11 @@ fn judge_probes(
             .max(line_moves_at(terms, ledger, first.called_at))
             .max(wire.throttled_until(tp, first.called_at));
         let took = |entry: &&Entry| match entry.end() {
-            Some((at, End::Acked { .. })) => Some(stalls.runnable(since.min(*at), *at)),
+            Some((at, End::Acked { .. })) => {
+                // Where partitions wait for each other's share, the line moves.
+                let since = since.max(last_before(*at, &acked, tp.0, terms));
+                Some(stalls.runnable(since.min(*at), *at))
+            }
             _ => None,
         };
         if probes
@@ -295,6 +300,32 @@ fn judge_probes(
             )
         });
     }
+}
+
+/// When the probes of each topic were acknowledged.
+fn acked_probes(ledger: &Ledger) -> BTreeMap<usize, Vec<Duration>> {
+    let mut acked: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
+    for entry in ledger.entries.iter().filter(|entry| entry.is_probe) {
+        if let Some((at, End::Acked { .. })) = entry.end() {
+            acked.entry(entry.spec.topic).or_default().push(*at);
+        }
+    }
+    acked
+}
+
+/// When another probe of the topic was acknowledged before, if its partitions have to wait for each
+/// other.
+fn last_before(
+    at: Duration,
+    acked: &BTreeMap<usize, Vec<Duration>>,
+    topic: usize,
+    terms: &Terms,
+) -> Duration {
+    if !terms.shares_are_tight {
+        return Duration::ZERO;
+    }
+    let of_topic = acked.get(&topic).into_iter().flatten().copied();
+    of_topic.filter(|it| *it < at).max().unwrap_or_default()
 }
 
 /// Memory is given out first come, first served: a send that nearly needs all of it, and never gets it

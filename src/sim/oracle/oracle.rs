@@ -139,6 +139,10 @@ impl Oracle {
     pub(super) fn judge(&mut self, logs: &Logs, ledger: &Ledger, remains: &Remains) {
         let stalls = self.polls.stalls_with(&ledger.user_code);
         self.polls.judge_sleeps(&stalls, &mut self.findings);
+        // Who waits for callbacks on a thread of their own waits for what they do; the Sender does not.
+        let user_code = ledger.user_code.iter();
+        let busy = user_code.chain(&ledger.callback_thread_busy).copied();
+        let told_late = self.polls.stalls_with(&busy.collect::<Vec<_>>());
         let Self {
             terms,
             findings,
@@ -149,7 +153,7 @@ impl Oracle {
         sequences::judge((terms, attempts), wire, ledger, findings);
         records::judge((terms, attempts), logs, ledger, findings);
         splits::judge(terms, attempts, ledger, findings);
-        bounds::judge((terms, wire, &stalls), ledger, remains, findings);
+        bounds::judge((terms, wire, &told_late), ledger, remains, findings);
         losses::judge((terms, attempts), logs, (ledger, remains), findings);
         recreation::judge((terms, attempts), &wire.read_ids, ledger, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);

@@ -30,6 +30,8 @@ pub(super) struct Terms {
     pub(super) buffer_memory: usize,
     /// Of that, at most, for one topic.
     pub(super) memory_of_a_topic: usize,
+    /// Few partitions of a topic can have a batch at once.
+    pub(super) shares_are_tight: bool,
     pub(super) linger: Duration,
     pub(super) request_timeout: Duration,
     pub(super) delivery_timeout: Duration,
@@ -78,6 +80,8 @@ impl Terms {
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,
             memory_of_a_topic: config.memory_of_a_topic(),
+            shares_are_tight: config.topic_share < 100
+                && config.memory_of_a_topic() < MANY_BATCHES * (config.batch_size + CALLBACKS),
             threads: scenario.threads.len(),
             linger: ms(config.linger_ms),
             request_timeout: ms(config.request_timeout_ms),
@@ -130,6 +134,12 @@ impl Terms {
         lines
     }
 }
+
+/// So many as there are partitions of a topic, added ones included.
+const MANY_BATCHES: usize = 30;
+
+/// What is counted for a batch's callbacks, at least.
+const CALLBACKS: usize = 1_280;
 
 /// Whoever has no version in common with a node makes no request, and tries again after a backoff.
 fn holds_up_others(kind: FaultKind) -> bool {
