@@ -18,6 +18,8 @@
 pub(crate) enum Plant {
     R01,
     R02,
+    R03,
+    R04,
     R06,
     R07,
     R14,
@@ -36,6 +38,8 @@ pub(crate) enum Plant {
     R35,
     R36,
     R37,
+    R38,
+    R39,
     R40,
     R41,
     R53,
@@ -61,8 +65,10 @@ pub(crate) enum Plant {
     PartialWrite,
     Correlation,
     RetryOrder,
+    PieceOrder,
     CompletedTwice,
     ReleasedEarly,
+    AdoptedAnyway,
     HashOrder,
 }
 
@@ -160,6 +166,16 @@ mod table {
             "The second batch of a partition that is to be sent again takes the place of the first, whose records are acknowledged and gone.",
         ),
         (
+            Plant::R03,
+            "P4",
+            "A flush does not wait for the pieces of a batch that was split.",
+        ),
+        (
+            Plant::R04,
+            "P6",
+            "What a split batch's callbacks count for is given back with its pieces, and once more by itself.",
+        ),
+        (
             Plant::R06,
             "P2, P7",
             "A new partition has five batches in flight before the first acknowledgement.",
@@ -248,6 +264,16 @@ mod table {
             Plant::R37,
             "P7",
             "The sequence after 2147483647 is negative.",
+        ),
+        (
+            Plant::R38,
+            "P7, P10",
+            "The epoch after 32767 is negative, where a new producer id is needed.",
+        ),
+        (
+            Plant::R39,
+            "P10",
+            "A broker that has lost or forgotten what it knew of the producer is the end of it.",
         ),
         (
             Plant::R40,
@@ -375,6 +401,11 @@ mod table {
             "A batch to send again is placed behind the newer ones, which get its sequences.",
         ),
         (
+            Plant::PieceOrder,
+            "P2, P5",
+            "The pieces of a batch that was split go in the opposite order.",
+        ),
+        (
             Plant::CompletedTwice,
             "P5",
             "Shared callbacks are called twice.",
@@ -383,6 +414,11 @@ mod table {
             Plant::ReleasedEarly,
             "P6",
             "The memory of a batch is free as soon as it is sealed.",
+        ),
+        (
+            Plant::AdoptedAnyway,
+            "P1",
+            "With topic.recreation.policy=fail, what was on its way to the old topic goes to the new one.",
         ),
         (
             Plant::HashOrder,

@@ -475,3 +475,24 @@ fn flushes_that_wait_end_when_the_producer_is_closed_by_force() {
     assert!(ledger.sent.iter().all(|sent| sent.handle.is_done()));
     assert_no_threads();
 }
+
+#[test]
+fn construction_that_fails_leaves_no_thread() {
+    let _alone = alone();
+    let kafka = cluster();
+    for (key, value) in [
+        ("linger.ms", "-1"),
+        ("bootstrap.servers", "nowhere"),
+        ("enable.idempotence", "perhaps"),
+        ("acks", "0"),
+        ("delivery.timeout.ms", "1"),
+    ] {
+        let broken = config(&kafka).enable_idempotence(true).set(key, value);
+        let error = KafkaProducer::new(broken).expect_err("it cannot be right");
+        assert!(error.to_string().contains(key), "{error}");
+        assert_eq!(Usage::of_producers().threads, 0, "{key}");
+    }
+    // What was made before something failed is not in the way of the next.
+    start(config(&kafka)).close(secs(10)).unwrap();
+    assert_no_threads();
+}

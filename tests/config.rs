@@ -198,3 +198,14 @@ fn java_class_names_of_bytes_and_strings_are_accepted() {
     let text = refused(&[("value.serializer", "com.acme.AvroSerializer")]);
     assert!(text.contains("with_serializers"), "{text}");
 }
+
+#[test]
+fn socket_buffers_of_minus_one_are_left_to_the_system_and_less_is_refused() {
+    for key in ["send.buffer.bytes", "receive.buffer.bytes"] {
+        let text = accepted(&[(key, "-1")]).to_string();
+        let line = text.lines().find(|line| line.contains(key));
+        assert!(line.is_some_and(|line| line.contains("-1")), "{text}");
+        let text = refused(&[(key, "-2")]);
+        assert!(text.contains(key) && text.contains("-1 and up"), "{text}");
+    }
+}

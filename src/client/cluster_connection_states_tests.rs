@@ -218,6 +218,74 @@ fn forget_keeps_nodes_that_have_a_connection() {
     assert_eq!(states.last_attempt(NodeId(3)), Some(now));
 }
 
+#[test]
+fn nodes_have_states_of_their_own() {
+    let (mut states, now) = states();
+    let (first, second) = (node(1, "a"), node(2, "b"));
+    begin(&mut states, &second, now);
+    assert!(states.can_connect(first.id, now) && !states.can_connect(second.id, now));
+    states.ready(second.id);
+    begin(&mut states, &first, now);
+    assert!(states.is_ready(second.id, now) && !states.is_ready(first.id, now));
+    states.ready(first.id);
+    assert_eq!(states.connected(), [first.id, second.id]);
+    states.disconnected(second.id, now);
+    assert!(states.is_ready(first.id, now) && !states.is_ready(second.id, now));
+    let over = now + states.delay(second.id, now);
+    states.disconnected(first.id, over);
+    assert!(states.can_connect(second.id, over) && !states.can_connect(first.id, over));
+    assert!(states.connected().is_empty());
+}
+
+#[test]
+fn forgotten_node_begins_without_a_backoff() {
+    let (mut states, now) = states();
+    let node = node(1, "a");
+    begin(&mut states, &node, now);
+    states.disconnected(node.id, now);
+    assert!(!states.can_connect(node.id, now));
+    states.forget(|_| false);
+    assert!(states.can_connect(node.id, now));
+    assert_eq!(states.delay(node.id, now), Duration::ZERO);
+    begin(&mut states, &node, now);
+    states.disconnected(node.id, now);
+    assert!(within(states.delay(node.id, now), 50));
+}
+
+#[test]
+fn backoff_grows_although_connections_get_as_far_as_their_versions() {
+    let (mut states, mut now) = states();
+    let node = node(1, "a");
+    for expected in [50, 100, 200, 400, 800, 1000, 1000] {
+        begin(&mut states, &node, now);
+        states.checking_api_versions(node.id, now);
+        states.disconnected(node.id, now);
+        let delay = states.delay(node.id, now);
+        assert!(within(delay, expected), "{delay:?} {expected}");
+        now += delay;
+    }
+}
+
+#[test]
+fn overdue_names_every_node_whose_setup_took_too_long_and_no_other() {
+    let (mut states, now) = states();
+    begin(&mut states, &node(1, "a"), now);
+    begin(&mut states, &node(2, "b"), now);
+    assert!(states.overdue(now).is_empty());
+    begin(&mut states, &node(3, "c"), now + 6_000 * MS);
+    let overdue = |states: &ClusterConnectionStates, at: u32| -> Vec<i32> {
+        let overdue = states.overdue(now + at * MS);
+        overdue.into_iter().map(|(node, _)| node.0).collect()
+    };
+    assert_eq!(overdue(&states, 12_001), [1, 2]);
+    states.disconnected(NodeId(1), now + 12_001 * MS);
+    states.disconnected(NodeId(2), now + 12_001 * MS);
+    assert_eq!(overdue(&states, 18_001), [3]);
+    states.ready(NodeId(3));
+    assert!(overdue(&states, 100_000).is_empty());
+    assert_eq!(states.next_setup_deadline(), None);
+}
+
 #[cfg(feature = "planted")]
 #[test]
 fn r70_address_is_kept_when_its_connection_is_lost() {

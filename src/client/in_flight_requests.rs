@@ -240,4 +240,36 @@ mod tests {
             Some(start + Duration::from_secs(11))
         );
     }
+
+    #[test]
+    fn overdue_names_every_node_whose_time_is_over_and_no_other() {
+        let mut requests = filled(5, [1]);
+        let start = requests.oldest(NODE).unwrap().created;
+        for (node, seconds) in [(2, 4), (2, 2), (3, 9)] {
+            requests.add(NodeId(node), request(seconds, true, start));
+            requests.sent(NodeId(node), seconds, start);
+        }
+        let at = |seconds| requests.overdue(start + Duration::from_secs(seconds));
+        assert!(at(0).is_empty());
+        assert_eq!(at(1), [(NODE, 1)]);
+        assert_eq!(at(3), [(NODE, 1), (NodeId(2), 2)], "the later one first");
+        assert_eq!(at(9).len(), 3);
+    }
+
+    #[test]
+    fn sent_of_a_request_that_is_not_there_takes_nothing() {
+        let now = Time::mock().0.now();
+        let mut requests = InFlightRequests::<&'static str>::new(5);
+        assert!(
+            requests.sent(NODE, 1, now).is_none(),
+            "of a node without any"
+        );
+        let mut requests = filled(5, [1]);
+        assert!(requests.sent(NODE, 7, now).is_none(), "of another number");
+        assert!(
+            requests.sent(NodeId(2), 1, now).is_none(),
+            "of another node"
+        );
+        assert_eq!(requests.count(NODE), 1);
+    }
 }

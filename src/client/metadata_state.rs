@@ -296,7 +296,7 @@ impl MetadataState {
             Duration::ZERO
         } else {
             self.last_full_success.map_or(Duration::ZERO, |last| {
-                deadline(last, self.config.max_age).saturating_duration_since(now)
+                deadline(last, self.max_age()).saturating_duration_since(now)
             })
         };
         let until_allowed = self.last_refresh.map_or(Duration::ZERO, |last| {
@@ -314,7 +314,12 @@ impl MetadataState {
 
     fn is_old(&self, now: Instant) -> bool {
         self.last_full_success
-            .is_none_or(|last| now >= deadline(last, self.config.max_age))
+            .is_none_or(|last| now >= deadline(last, self.max_age()))
+    }
+
+    /// `metadata.max.age.ms`, but never so short that brokers are asked without a pause.
+    fn max_age(&self) -> Duration {
+        self.config.max_age.max(self.config.retry_backoff)
     }
 
     /// What the next request asks for (B12).

@@ -64,6 +64,14 @@ impl Cluster {
         self.topics.get(name)
     }
 
+    /// Every topic's id, in the order of names.
+    #[allow(clippy::disallowed_methods, reason = "sorted before anybody sees it")]
+    pub(crate) fn topic_ids(&self) -> BTreeMap<Arc<str>, Uuid> {
+        let ids = self.topics.values();
+        ids.map(|topic| (Arc::clone(&topic.name), topic.id))
+            .collect()
+    }
+
     pub(crate) fn partition(&self, topic: &str, partition: i32) -> Option<PartitionInfo> {
         let index = usize::try_from(partition).ok()?;
         self.topic(topic)?.partitions.get(index).copied()

@@ -417,6 +417,7 @@ fn sender_config(settings: &Settings, client_id: &Arc<str>) -> SenderConfig {
         idempotence: settings.enable_idempotence,
         retry_backoff: settings.retry_backoff,
         retry_backoff_max: settings.retry_backoff_max,
+        fail_recreated_topics: settings.fail_recreated_topics,
     }
 }
 

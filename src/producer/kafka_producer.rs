@@ -467,6 +467,17 @@ impl<KS, VS> KafkaProducer<KS, VS> {
         self.engine.is_closed()
     }
 
+    /// Returns how often a broker turned out to lack records that it had acknowledged to this producer:
+    /// it gave out an offset that was acknowledged before, or it refused the batch right behind an
+    /// acknowledged one as out of order. Each time is an error in the log, too, which names the partition
+    /// and the offsets. Zero is no proof that nothing was lost.
+    ///
+    /// Never blocks; may be called from any thread. Java has no counterpart.
+    #[must_use]
+    pub fn data_losses(&self) -> u64 {
+        self.engine.shared.data_losses()
+    }
+
     /// Returns the `client.id`, given or made up.
     #[must_use]
     pub fn client_id(&self) -> &str {

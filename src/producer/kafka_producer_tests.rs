@@ -692,3 +692,37 @@ fn send_to_an_open_batch_allocates_nothing() {
     let info = allocation_counter::measure(|| (0..100).for_each(send));
     assert_eq!(info.count_total, 0, "{info:?}");
 }
+
+#[test]
+fn serializers_are_dropped_with_the_last_producer_that_has_them() {
+    let bench = Bench::knowing(&[], 1);
+    let counting = Arc::new(CountingSerializer(AtomicUsize::new(0)));
+    let face = bench
+        .producer
+        .with_serializers(BytesSerializer, Arc::clone(&counting));
+    let clone = face.clone();
+    let sent = clone.send(ProducerRecord::new("topic", 3_usize));
+    drop(sent.expect("there is room"));
+    drop(face);
+    assert_eq!(Arc::strong_count(&counting), 2, "the clone has it");
+    drop(clone);
+    assert_eq!(Arc::strong_count(&counting), 1);
+    assert!(!bench.producer.is_closed(), "the others go on");
+}
+
+#[test]
+fn record_that_is_refused_comes_back_with_its_headers() {
+    let bench = Bench::new(&[]);
+    let record = ProducerRecord::new("topic", "value")
+        .key("key")
+        .header("test", "header2")
+        .header("test", "header3");
+    let expected = record.clone();
+    let refused = bench.producer.send(record).expect_err("nothing is known");
+    assert_eq!(refused.kind(), ErrorKind::Timeout);
+    let back = refused.into_record();
+    assert_eq!(back, expected);
+    bench.answer(1);
+    let again = bench.producer.send(back.header("test", "header4"));
+    assert!(again.is_ok(), "nothing of it is frozen");
+}

@@ -54,13 +54,15 @@ impl SendHandle {
     /// Returns whether the record has its outcome, and its callback has run. Never waits.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.result.outcome().is_some()
+        self.result.outcome(self.index).is_some()
     }
 
     /// Returns the outcome if there is one. Never waits.
     #[must_use]
     pub fn try_get(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        self.result.outcome().map(|outcome| self.mine(outcome))
+        self.result
+            .outcome(self.index)
+            .map(|(outcome, index)| self.mine(&outcome, index))
     }
 
     /// Waits for the outcome: at most for `delivery.timeout.ms` after `send`.
@@ -94,7 +96,7 @@ impl SendHandle {
         let until = timeout.map(|timeout| deadline(time.now(), timeout));
         let parker = Parker::new();
         let waker = parker.waker();
-        while self.result.wait(&mut self.waiter, &waker) {
+        while self.result.wait(self.index, &mut self.waiter, &waker) {
             parker.park_until(&time, until);
             if until.is_some_and(|until| time.now() >= until) {
                 break;
@@ -103,7 +105,8 @@ impl SendHandle {
         self.try_get()
     }
 
-    fn mine(&self, outcome: &BatchOutcome) -> Result<RecordMetadata, DeliveryError> {
+    /// `index`: of its record in the batch, or piece of one, that had this outcome.
+    fn mine(&self, outcome: &BatchOutcome, index: u32) -> Result<RecordMetadata, DeliveryError> {
         match outcome {
             BatchOutcome::Acked {
                 base_offset,
@@ -114,14 +117,14 @@ impl SendHandle {
                 Ok(RecordMetadata {
                     topic,
                     partition,
-                    offset: offset_of(*base_offset, self.index),
+                    offset: offset_of(*base_offset, index),
                     timestamp_ms: timestamp_of(*log_append_time_ms, self.timestamp_ms),
                     serialized_key_size: self.serialized_key_size,
                     serialized_value_size: self.serialized_value_size,
                     receipt: *receipt,
                 })
             }
-            BatchOutcome::Failed(batch) => Err(BatchOutcome::delivery_error(batch, self.index)),
+            BatchOutcome::Failed(batch) => Err(BatchOutcome::delivery_error(batch, index)),
         }
     }
 
@@ -165,7 +168,7 @@ impl Future for SendHandle {
         if let Some(outcome) = this.try_get() {
             return Poll::Ready(outcome);
         }
-        if this.result.wait(&mut this.waiter, cx.waker()) {
+        if this.result.wait(this.index, &mut this.waiter, cx.waker()) {
             return Poll::Pending;
         }
         this.try_get().map_or(Poll::Pending, Poll::Ready)

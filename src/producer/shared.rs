@@ -103,7 +103,6 @@ impl Shared {
     }
 
     /// Times that a broker was found to lack what it had acknowledged.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn data_losses(&self) -> u64 {
         self.data_losses.load(Ordering::Relaxed)
     }

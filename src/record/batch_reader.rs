@@ -4,7 +4,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::headers::{Header, Headers};
-use super::varint::read_varint;
+use super::size::length_i64;
+use super::varint::{read_varint, varint_size};
 
 /// One record, copied out of its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,30 @@ pub(crate) struct ReadRecord {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Headers,
+}
+
+/// What surrounds one record, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// Of the record as it lies there, its length in front included.
+    pub(crate) bytes: usize,
+    pub(crate) timestamp_delta_ms: i64,
+    /// Its number in the batch that it was appended to.
+    pub(crate) offset_delta: i64,
+    /// What its length in front says.
+    pub(super) body_bytes: usize,
+}
+
+impl Measured {
+    /// What it takes as record number `index` of its batch.
+    pub(crate) fn bytes_at(&self, index: u32) -> usize {
+        let body = self.body_bytes_at(index);
+        varint_size(length_i64(body)) + body
+    }
+
+    pub(super) fn body_bytes_at(&self, index: u32) -> usize {
+        self.body_bytes - varint_size(self.offset_delta) + varint_size(i64::from(index))
+    }
 }
 
 /// Goes through the records in order, without the batch's header.
@@ -34,6 +59,42 @@ impl<'a> BatchReader<'a> {
     pub(crate) fn skip(&mut self) -> Option<()> {
         let length = self.length()?;
         self.pass(length)
+    }
+
+    /// Passes over a record, and tells what surrounds it.
+    pub(crate) fn measure(&mut self) -> Option<Measured> {
+        let (measured, rest) = self.front()?;
+        self.pass(rest)?;
+        Some(measured)
+    }
+
+    /// Reads a record up to its key, and tells how many bytes of it are left.
+    pub(super) fn front(&mut self) -> Option<(Measured, usize)> {
+        let body_bytes = self.length()?;
+        self.byte()?; // attributes
+        let (timestamp_delta_ms, offset_delta) = (self.varint()?, self.varint()?);
+        let read = 1 + varint_size(timestamp_delta_ms) + varint_size(offset_delta);
+        let measured = Measured {
+            bytes: varint_size(length_i64(body_bytes)) + body_bytes,
+            timestamp_delta_ms,
+            offset_delta,
+            body_bytes,
+        };
+        Some((measured, body_bytes.checked_sub(read)?))
+    }
+
+    /// Copies so many bytes as they are.
+    pub(super) fn copy(&mut self, mut length: usize, out: &mut Vec<u8>) -> Option<()> {
+        while length > 0 {
+            if self.current.is_empty() {
+                self.current = self.chunks.next()?;
+            }
+            let (now, rest) = self.current.split_at(length.min(self.current.len()));
+            out.extend_from_slice(now);
+            self.current = rest;
+            length -= now.len();
+        }
+        Some(())
     }
 
     /// The next record; `None` at the end, or where the bytes are not a record.

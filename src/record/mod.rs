@@ -8,6 +8,7 @@ mod framing;
 mod headers;
 mod record_view;
 mod size;
+mod splitting;
 mod varint;
 
 pub(crate) use self::batch_builder::BatchBuilder;
@@ -15,3 +16,4 @@ pub(crate) use self::batch_header::{BATCH_OVERHEAD, BatchHeader, ProducerState};
 pub(crate) use self::batch_reader::BatchReader;
 pub use self::headers::{Header, Headers};
 pub(crate) use self::record_view::RecordView;
+pub(crate) use self::splitting::{numbered_from_zero, take_front};

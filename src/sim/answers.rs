@@ -36,6 +36,8 @@ pub(super) struct ToldPartition<'a> {
     pub(super) partition: i32,
     pub(super) error: i16,
     pub(super) base_offset: i64,
+    /// Indexes of records that are to blame.
+    pub(super) blamed: Vec<i32>,
     /// -1: nobody was named.
     pub(super) leader: i32,
 }
@@ -89,7 +91,8 @@ impl Told<'_> {
                     write!(f, " [{}-{} ", it.topic, it.partition)?;
                     match it.error {
                         0 => write!(f, "offset={}]", it.base_offset)?,
-                        code => write!(f, "code={code}]")?,
+                        code if it.blamed.is_empty() => write!(f, "code={code}]")?,
+                        code => write!(f, "code={code} because of {:?}]", it.blamed)?,
                     }
                 }
             }
@@ -187,9 +190,10 @@ impl<'a> Input<'a> {
         if version >= 5 {
             self.i64()?;
         }
+        let mut blamed = Vec::new();
         if version >= 8 {
             for _ in 0..self.count()? {
-                self.i32()?;
+                blamed.push(self.i32()?);
                 self.nullable_string()?;
                 self.skip_tags()?;
             }
@@ -207,6 +211,7 @@ impl<'a> Input<'a> {
             partition,
             error,
             base_offset,
+            blamed,
             leader,
         })
     }

@@ -14,6 +14,8 @@ use crate::{Entry, Outcome, VersionEntry, ensure};
 
 pub(crate) const EACH_VERSION: &[VersionEntry] = &[
     VersionEntry::new("record_over_max_message_bytes_is_given_back", too_large),
+    VersionEntry::new("batch_over_max_message_bytes_arrives_in_pieces", in_pieces),
+    VersionEntry::new("record_refused_fails_and_its_neighbours_arrive", refused),
     VersionEntry::new("topic_missing_is_told_after_max_block", missing),
 ];
 
@@ -66,6 +68,105 @@ fn too_large(stage: &Stage, version: Version) -> Outcome {
     let producers = kafka.describe_producers("small", 0)?;
     let is_so = matches!(producers.as_slice(), [one] if (one.epoch, one.last_sequence) == (0, 1));
     ensure(is_so, || format!("{producers:?}"))?;
+    Ok(())
+}
+
+/// Batches of up to 1 MB for a topic that takes 10 KB, with and without sequences.
+fn in_pieces(stage: &Stage, version: Version) -> Outcome {
+    let kafka = stage.kafka(version)?;
+    for idempotence in ["true", "false"] {
+        let topic = format!("pieces-{idempotence}");
+        kafka.create_topic(&NewTopic::new(&topic, 1).config("max.message.bytes", "10240"))?;
+        let config = config(kafka.bootstrap())
+            .set("batch.size", "1000000")
+            .set("linger.ms", "200")
+            .set(
+                "max.in.flight.requests.per.connection",
+                if idempotence == "true" { "5" } else { "1" },
+            )
+            .set("enable.idempotence", idempotence);
+        let producer = KafkaProducer::new(config)?;
+        let value = |number: i64| {
+            format!("{number:0100}").repeat(1 + usize::try_from(number % 5).unwrap_or(0))
+        };
+        let mut handles = Vec::new();
+        for number in 0..15_000 {
+            let record = ProducerRecord::new(topic.as_str(), value(number))
+                .timestamp_ms(1_000_000 + number * number % 7919);
+            handles.push(producer.send(record).map_err(|error| error.to_string())?);
+        }
+        producer.flush()?;
+        for (handle, number) in handles.into_iter().zip(0..) {
+            ensure(handle.is_done(), || {
+                format!("record {number} has no outcome after flush")
+            })?;
+            let told = handle.get()?;
+            let is_so = told.offset() == Some(number)
+                && told.timestamp_ms() == 1_000_000 + number * number % 7919;
+            ensure(is_so, || format!("record {number} at {told:?}"))?;
+        }
+        let read = kafka.read_topic(&topic)?;
+        ensure(read.len() == 15_000, || format!("{} records", read.len()))?;
+        for (record, number) in read.iter().zip(0..) {
+            let is_so = record.offset == number
+                && record.timestamp == 1_000_000 + number * number % 7919
+                && record.value.as_deref() == Some(value(number).as_bytes());
+            ensure(is_so, || format!("{number}: {record:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A compacted topic takes no record without a key (KIP-467).
+fn refused(stage: &Stage, version: Version) -> Outcome {
+    let kafka = stage.kafka(version)?;
+    kafka.create_topic(&NewTopic::new("compacted", 1).config("cleanup.policy", "compact"))?;
+    let config = config(kafka.bootstrap())
+        .set("batch.size", "100000")
+        .set("linger.ms", "200");
+    let producer = KafkaProducer::new(config)?;
+    let is_bad = |number: i64| number % 7 == 0 || (20..30).contains(&number);
+    let mut handles = Vec::new();
+    for number in 0..200 {
+        let record = ProducerRecord::new("compacted", number.to_string());
+        let handle = if is_bad(number) {
+            producer.send(record).map_err(|error| error.to_string())
+        } else {
+            producer
+                .send(record.key(number.to_string()))
+                .map_err(|error| error.to_string())
+        };
+        handles.push(handle?);
+    }
+    producer.flush()?;
+    let mut offset = 0;
+    for (handle, number) in handles.into_iter().zip(0..) {
+        match handle.get() {
+            Ok(told) => {
+                let is_so = !is_bad(number) && told.offset() == Some(offset);
+                ensure(is_so, || {
+                    format!("record {number} at {told:?}, expected {offset}")
+                })?;
+                offset += 1;
+            }
+            Err(error) => {
+                let is_so = is_bad(number)
+                    && error.kind() == ErrorKind::InvalidRecord
+                    && error.persistence() == Persistence::NotWritten
+                    && error
+                        .record()
+                        .is_some_and(|record| record.value == Some(number.to_string().into()));
+                ensure(is_so, || format!("record {number}: {error:?}"))?;
+            }
+        }
+    }
+    let read = kafka.read_topic("compacted")?;
+    let wanted = (0..200).filter(|number| !is_bad(*number));
+    let wanted: Vec<Vec<u8>> = wanted
+        .map(|number| number.to_string().into_bytes())
+        .collect();
+    let values: Vec<Vec<u8>> = read.into_iter().filter_map(|record| record.value).collect();
+    ensure(values == wanted, || format!("{values:?}"))?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::run::Step;
 
-/// Everything: the README's test command, and after it the simulator, the models of interleavings and
-/// a short look by the fuzzer.
+/// Everything: the README's test command, and after it the simulator, the models of interleavings, a
+/// minute of chaos and a short look by the fuzzer.
 pub(crate) fn all() -> Result<(), String> {
     lint()?;
     deny()?;
@@ -13,6 +13,8 @@ pub(crate) fn all() -> Result<(), String> {
     Step::cargo("test --package kafka-producer --lib --features planted planted").run()?;
     simulate()?;
     crate::interleave::run(std::iter::empty())?;
+    // Never left out: without Java it fails.
+    crate::chaos::run(["--seconds", "60"].into_iter().map(str::to_owned))?;
     crate::fuzz::run(["--seconds", "5"].into_iter().map(str::to_owned))
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chaos;
 mod ci;
 mod coverage;
 mod fuzz;
@@ -16,7 +17,7 @@ cargo xtask COMMAND
 
   ci      everything that has to hold before a change lands: fmt, clippy (default, no and all
           features), doc, deny, msrv, each bench once, the test command of the README, sim, plants,
-          interleave and 5 s of each fuzz target
+          interleave, 60 s of chaos and 5 s of each fuzz target
   lint    fmt, clippy and doc of it, without the tests
   deny    licences, bans and sources of the dependency graph (needs cargo-deny)
   msrv    the library builds with the oldest Rust that Cargo.toml promises
@@ -24,6 +25,9 @@ cargo xtask COMMAND
           look for more for N seconds (20); needs a C++ compiler
   interleave [--schedules N] [--seed S] [--model NAME] [--replay FILE]
           threads in every order (loom) and in N orders (shuttle) over the locks of the library
+  chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--vary] [--control KIND]
+          three real brokers behind a fault proxy, killed, frozen and cut off for N seconds (60),
+          judged by Kafka's own consumer (docs/TESTING.md, \"Chaos\"); needs java, javac and mvn
 
 The simulator (docs/TESTING.md, \"The simulator\"):
   sim     [--seeds N] [--from S] [--all] [--threads T]   N seeds on all cores: by default 2000 from 0;
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         "deny" => ci::deny(),
         "msrv" => ci::msrv(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
+        "chaos" => chaos::run(std::env::args().skip(2)),
         "sim" => sim::sim(&arguments),
         "replay" => sim::replay(&arguments),
         "coverage" => sim::coverage(&arguments),

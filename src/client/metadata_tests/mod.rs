@@ -3,6 +3,7 @@
 mod pictures;
 #[cfg(feature = "planted")]
 mod planted;
+mod reading;
 mod refreshing;
 mod waiting;
 

@@ -1,6 +1,7 @@
 //! [`NetworkClient`] over a selector without a network, on a clock that stands still. The peers'
 //! answers are written by `kafka-protocol`, so that a mistake of our codec cannot hide.
 
+mod closing;
 mod connecting;
 mod ending;
 mod metadata;

@@ -19,6 +19,7 @@ use crate::time::Time;
 
 mod connecting;
 mod ending;
+mod handling;
 #[cfg(feature = "planted")]
 mod planted;
 mod traffic;

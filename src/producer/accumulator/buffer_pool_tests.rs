@@ -253,6 +253,82 @@ fn need_beyond_the_total_is_refused_and_a_charge_beyond_it_is_left_out() {
     assert_eq!(pool.available(), 40);
 }
 
+#[test]
+fn chunk_used_again_is_empty_and_only_chunks_are_kept() {
+    let pool = pool(64, 16);
+    let mut chunks = take(&pool, 16);
+    chunks[0].as_mut().extend_from_slice(&[1, 2, 3]);
+    drop(chunks);
+    let chunks = take(&pool, 33);
+    assert!(chunks.iter().all(|chunk| chunk.as_ref().is_empty()));
+    assert!(chunks.iter().all(|chunk| chunk.memory.capacity() >= 16));
+    drop(chunks);
+    assert_eq!(pool.available(), 64);
+    assert_eq!(pool.state.lock().free.len(), 3);
+}
+
+#[test]
+fn tickets_that_all_give_up_leave_an_empty_line_and_all_memory() {
+    let pool = pool(32, 16);
+    let held = take(&pool, 16);
+    let ((_, first_waker), (_, second_waker)) = (counted(), counted());
+    let (mut first, mut second) = (MemoryTicket::default(), MemoryTicket::default());
+    assert!(blocked(&pool.allocate(
+        32,
+        0,
+        &mut first,
+        Some(&first_waker)
+    )));
+    assert!(blocked(&pool.allocate(
+        32,
+        0,
+        &mut second,
+        Some(&second_waker)
+    )));
+    assert!(pool.has_waiters());
+    drop(first);
+    assert!(pool.has_waiters(), "the other one still waits");
+    drop(second);
+    assert!(!pool.has_waiters());
+    assert_eq!(pool.available(), 16);
+    drop((take(&pool, 16), held));
+    assert_eq!(pool.available(), 32);
+}
+
+#[test]
+fn memory_beyond_what_32_bits_count_is_counted() {
+    let pool = pool(20_000_000_000, 16);
+    assert!(pool.try_charge(2_000_000_000));
+    assert_eq!(pool.available(), 18_000_000_000);
+    assert!(pool.try_charge(17_000_000_000));
+    assert!(!pool.try_charge(2_000_000_000), "there is one left");
+    pool.release(19_000_000_000);
+    assert_eq!(pool.available(), 20_000_000_000);
+}
+
+#[test]
+fn close_wakes_everybody_in_the_line() {
+    let pool = pool(16, 16);
+    let held = take(&pool, 16);
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let (woken, waker) = counted();
+            let mut ticket = MemoryTicket::default();
+            assert!(blocked(&pool.allocate(16, 0, &mut ticket, Some(&waker))));
+            (woken, ticket)
+        })
+        .collect();
+    pool.close();
+    for (woken, mut ticket) in waiting {
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let again = pool.allocate(16, 0, &mut ticket, Some(Waker::noop()));
+        assert!(matches!(again, Allocation::Closed), "{again:?}");
+    }
+    assert!(!pool.has_waiters());
+    drop(held);
+    assert_eq!(pool.available(), 16);
+}
+
 #[cfg(feature = "planted")]
 #[test]
 fn r62_ticket_that_is_dropped_keeps_its_place_in_the_line() {

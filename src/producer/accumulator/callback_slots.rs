@@ -176,6 +176,44 @@ impl CallbackSlots {
         u32::try_from(at).unwrap_or(ONCE - 1)
     }
 
+    /// The callbacks of each piece of the batch: as many as there are `points`, the indexes where the
+    /// second and later pieces begin, and one. What they count for is shared out, and counted once.
+    pub(super) fn split(&mut self, points: &[u32]) -> Vec<Self> {
+        let mut slots = std::mem::take(&mut self.slots).into_iter().peekable();
+        let mut pieces = Vec::with_capacity(points.len() + 1);
+        let mut left = self.charged;
+        let mut first = 0;
+        for end in points.iter().copied().chain([u32::MAX]) {
+            let counted = (self.share, 0);
+            let mut piece = Self::new(Arc::clone(&self.pool), counted, Arc::clone(&self.stock));
+            while let Some(slot) = slots.next_if(|slot| slot.facts.index < end) {
+                self.move_to(&mut piece, slot, first);
+            }
+            let own = piece.slots.len() * size_of::<Slot>();
+            piece.charged = if end == u32::MAX { left } else { own.min(left) };
+            left -= piece.charged;
+            pieces.push(piece);
+            first = end;
+        }
+        // KAFKA-8325: what was split was given back with its pieces, and once more by itself.
+        if !planted(Plant::R04) {
+            self.charged = 0;
+        }
+        pieces
+    }
+
+    /// `first`: the index of the piece's first record.
+    fn move_to(&mut self, piece: &mut Self, mut slot: Slot, first: u32) {
+        slot.facts.index -= first;
+        if slot.callback == ONCE {
+            piece.once.push(self.take_once(slot.tag));
+            slot.tag = piece.once.len() as u64 - 1;
+        } else if piece.shared.is_empty() {
+            piece.shared.clone_from(&self.shared);
+        }
+        piece.slots.push(slot);
+    }
+
     /// Tells each, in order, where its record lies.
     pub(super) fn run_acked(
         &mut self,

@@ -494,6 +494,24 @@ impl Drainer {
         self.look(slot, now);
     }
 
+    /// Puts the pieces of a batch that was split in its place, in one step. They go at once.
+    pub(crate) fn reenqueue_pieces(
+        &mut self,
+        slot: SlotId,
+        pieces: Vec<ProducerBatch>,
+        now: Instant,
+    ) {
+        let Some(handle) = self.view(slot) else {
+            return;
+        };
+        self.accumulator
+            .queued_batches
+            .fetch_add(pieces.len(), Ordering::AcqRel);
+        handle.queue.lock().insert_pieces(pieces);
+        self.leave_ring(slot);
+        self.look(slot, now);
+    }
+
     /// Whether the slot's topic is not in this picture (R07).
     #[cfg(feature = "planted")]
     pub(crate) fn is_absent(&self, slot: SlotId, cluster: &Cluster) -> bool {
@@ -588,6 +606,21 @@ impl Drainer {
         }
     }
 
+    /// Takes out what is queued for a topic, open batches included, partition by partition.
+    pub(crate) fn take_topic(&mut self, topic: &str, now: Instant, out: &mut Vec<ProducerBatch>) {
+        for slot in self.accumulator.all_slots() {
+            if *slot.topic_partition.topic != *topic {
+                continue;
+            }
+            let before = out.len();
+            out.extend(slot.queue.lock().drain_all());
+            self.accumulator
+                .queued_batches
+                .fetch_sub(out.len() - before, Ordering::AcqRel);
+            self.look(slot.id, now);
+        }
+    }
+
     /// Takes over what was purged since the last time.
     pub(crate) fn take_purged(&mut self, now: Instant) -> Vec<ProducerBatch> {
         let purged = self.accumulator.purged.take();
@@ -654,14 +687,14 @@ fn backoff_end(
     random: &mut Random,
 ) -> Instant {
     match view.backoff {
-        Some((known, attempts, until)) if known == id && attempts == head.attempts => until,
+        Some((known, tries, until)) if known == id && tries == head.tries => until,
         _ => {
             let wait = head
-                .attempts
+                .tries
                 .checked_sub(1)
                 .map_or(Duration::ZERO, |before| backoff.backoff(before, random));
             let until = crate::time::deadline(last, wait);
-            view.backoff = Some((id, head.attempts, until));
+            view.backoff = Some((id, head.tries, until));
             until
         }
     }

@@ -54,7 +54,7 @@ pub(super) struct HeadState {
     /// Sealed, or followed by another batch.
     pub(super) full: bool,
     pub(super) created: Instant,
-    pub(super) attempts: u32,
+    pub(super) tries: u32,
     pub(super) last_attempt: Option<Instant>,
     pub(super) leader_epoch: i32,
     pub(super) deadline: Instant,
@@ -173,7 +173,7 @@ impl PartitionQueue {
         self.batches.front().map(|head| HeadState {
             full: self.batches.len() > 1 || !head.is_open(),
             created: head.created(),
-            attempts: head.attempts(),
+            tries: head.tries(),
             last_attempt: head.last_attempt(),
             leader_epoch: head.leader_epoch(),
             deadline: head.deadline(),
@@ -209,6 +209,16 @@ impl PartitionQueue {
             .partition_point(|other| other.id() < batch.id());
         debug_assert!(!batch.is_open(), "what was drained is sealed");
         self.batches.insert(at, batch);
+    }
+
+    /// Puts the pieces of a batch where their numbers belong.
+    pub(super) fn insert_pieces(&mut self, pieces: Vec<ProducerBatch>) {
+        if planted(Plant::PieceOrder) {
+            // Each one at the head, first things first.
+            let pieces = pieces.into_iter();
+            return pieces.for_each(|piece| self.batches.push_front(piece));
+        }
+        pieces.into_iter().for_each(|piece| self.insert(piece));
     }
 
     /// Lets the second batch go before the first; false if there is none (R29).

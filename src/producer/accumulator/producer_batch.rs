@@ -5,9 +5,13 @@
 //! its own (while open it lies in its partition's queue).
 //! ```text
 //! open --seal--> sealed --encode--> on its way --complete(self) | fail(self)--> gone
+//!                  ^-------------------- split(self): its pieces ----'
 //! ```
-//! Invariant: it ends exactly once; one that is dropped on the way ends with an internal error.
+//! Invariants: it ends exactly once; one that is dropped on the way ends with an internal error. A
+//! piece is the whole in all but its records: times, deadline, attempts and their proofs, result.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,7 +28,10 @@ use crate::producer::batch_id::BatchId;
 use crate::producer::callback::Callback;
 use crate::producer::delivery_error::FailedBatch;
 use crate::producer::receipt::Receipt;
-use crate::record::{BATCH_OVERHEAD, BatchBuilder, BatchHeader, ProducerState, RecordView};
+use crate::record::{
+    BATCH_OVERHEAD, BatchBuilder, BatchHeader, BatchReader, ProducerState, RecordView,
+    numbered_from_zero, take_front,
+};
 
 /// Records of one partition on their way; a pointer, as it moves from owner to owner.
 #[derive(Debug)]
@@ -38,25 +45,44 @@ struct Inner {
     max_timestamp_ms: i64,
     record_count: u32,
     result: Arc<ProduceRequestResult>,
+    /// The index of its first record in `result`: not 0 in pieces alone.
+    first_index: u32,
     callbacks: CallbackSlots,
     created: Instant,
     deadline: Instant,
     attempts: u32,
     proved_not_written: u32,
+    /// Attempts whose answer split it: they were no retries.
+    splits: u32,
     last_attempt: Option<Instant>,
     last_failure: Option<Error>,
     leader_epoch: i32,
     receipt: Receipt,
     encoded: Option<(Option<ProducerState>, Bytes)>,
+    numbering: Numbering,
     /// Counts as outstanding until it is dropped, which is after callbacks and waiters.
-    _flush_token: FlushToken,
+    flush_token: FlushToken,
     ended: bool,
 }
 
 #[derive(Debug)]
 enum Body {
     Open(BatchBuilder<PooledBuffer>),
-    Sealed { chunks: Vec<Bytes>, size: usize },
+    /// `size`: of the records as they are sent.
+    Sealed {
+        chunks: Vec<Bytes>,
+        size: usize,
+    },
+}
+
+/// How the records are numbered in the chunks.
+#[derive(Debug)]
+enum Numbering {
+    /// From 0, as they have to be.
+    AsAppended,
+    /// They are a later part of a batch: what is sent is a copy, which lives as long as an attempt.
+    /// It does not count as `buffer.memory`, as the chunks it was made of still do.
+    Copied(Option<Bytes>),
 }
 
 /// What the broker said of a batch it took.
@@ -96,17 +122,20 @@ impl ProducerBatch {
             max_timestamp_ms: 0,
             record_count: 0,
             result: Arc::new(ProduceRequestResult::new(new.topic_partition)),
+            first_index: 0,
             callbacks,
             created: new.created,
             deadline: new.deadline,
             attempts: 0,
             proved_not_written: 0,
+            splits: 0,
             last_attempt: None,
             last_failure: None,
             leader_epoch: -1,
             receipt: Receipt::of_new_batch(new.created),
             encoded: None,
-            _flush_token: new.flush_token,
+            numbering: Numbering::AsAppended,
+            flush_token: new.flush_token,
             ended: false,
         }))
     }
@@ -219,6 +248,11 @@ impl ProducerBatch {
         self.0.attempts
     }
 
+    /// How many of them were the first, or came after one that failed: what `retries` limits.
+    pub(crate) fn tries(&self) -> u32 {
+        self.0.attempts - self.0.splits
+    }
+
     /// When it was last handed to a connection, or put back.
     pub(crate) fn last_attempt(&self) -> Option<Instant> {
         self.0.last_attempt
@@ -260,6 +294,13 @@ impl ProducerBatch {
     /// Backoff counts from here.
     pub(crate) fn put_back(&mut self, now: Instant) {
         self.0.last_attempt = Some(now);
+        self.drop_copy();
+    }
+
+    fn drop_copy(&mut self) {
+        if let Numbering::Copied(copy) = &mut self.0.numbering {
+            *copy = None;
+        }
     }
 
     /// Notes that the latest attempt certainly did not append (a code that proves it, or no byte
@@ -270,6 +311,11 @@ impl ProducerBatch {
             self.0.proved_not_written <= self.0.attempts,
             "one proof an attempt"
         );
+    }
+
+    /// Whether an attempt before the latest one may have been appended.
+    pub(crate) fn may_be_a_repetition(&self) -> bool {
+        self.0.proved_not_written + 1 < self.0.attempts
     }
 
     /// `NotWritten` if every attempt was proved not written, else `Unknown`.
@@ -287,6 +333,16 @@ impl ProducerBatch {
         self.seal();
         let Body::Sealed { chunks, .. } = &self.0.body else {
             return Vec::new();
+        };
+        let copy = match &mut self.0.numbering {
+            Numbering::AsAppended => None,
+            Numbering::Copied(copy) => Some(copy.get_or_insert_with(|| {
+                numbered_from_zero(chunks).expect("they were read when the batch was split")
+            })),
+        };
+        let chunks = match &copy {
+            None => chunks.as_slice(),
+            Some(copy) => std::slice::from_ref(&**copy),
         };
         if planted(Plant::R41) && self.0.attempts > 1 {
             // librdkafka #4736: built again, it came out different.
@@ -325,16 +381,59 @@ impl ProducerBatch {
             size: 0,
         };
         self.0.encoded = None;
+        self.drop_copy();
+    }
+
+    /// Where to split it so that a piece of several records has no more than half of the bytes, nor
+    /// more than `most`: the indexes of the first records of the second and later pieces.
+    pub(crate) fn split_points(&self, most: usize) -> Vec<u32> {
+        let Body::Sealed { chunks, size } = &self.0.body else {
+            return Vec::new();
+        };
+        let most = most.min(size / 2);
+        let mut reader = BatchReader::new(chunks);
+        let (mut points, mut first, mut bytes) = (Vec::new(), 0, 0);
+        for index in 0..self.0.record_count {
+            let Some(record) = reader.measure() else {
+                break;
+            };
+            if index > first && bytes + record.bytes_at(index - first) > most {
+                points.push(index);
+                (first, bytes) = (index, 0);
+            }
+            bytes += record.bytes_at(index - first);
+        }
+        points
+    }
+
+    /// Splits it at these points, which ascend; every attempt so far was proved not written. The pieces
+    /// share its bytes, do not linger and do not back off, and their handles, callbacks and flushes
+    /// are those of its records (Java: `ProducerBatch.split`).
+    pub(crate) fn split(mut self, points: &[u32]) -> Vec<Self> {
+        self.seal();
+        let inner = &mut *self.0;
+        let mut rest = match &mut inner.body {
+            Body::Sealed { chunks, .. } => VecDeque::from(std::mem::take(chunks)),
+            Body::Open(_) => VecDeque::new(),
+        };
+        inner.encoded = None;
+        let in_result = points.iter().map(|point| inner.first_index + point);
+        inner.result.split(inner.first_index, in_result);
+        let callbacks = inner.callbacks.split(points);
+        let ends = points.iter().copied().chain([inner.record_count]);
+        let mut pieces = Vec::with_capacity(callbacks.len());
+        let mut first = 0;
+        for (end, callbacks) in ends.zip(callbacks) {
+            pieces.push(inner.piece(first..end, &mut rest, callbacks));
+            first = end;
+        }
+        inner.ended = true;
+        pieces
     }
 
     /// Ends it well: callbacks in order (each under `catch_unwind`), then handles, then flushes.
     pub(crate) fn complete(mut self, ack: BatchAck) {
         self.0.ended = true;
-        self.0.result.set(BatchOutcome::Acked {
-            base_offset: ack.base_offset,
-            log_append_time_ms: ack.log_append_time_ms,
-            receipt: self.0.receipt,
-        });
         self.release_body();
         self.0.callbacks.run_acked(
             self.0.result.topic_partition(),
@@ -342,7 +441,12 @@ impl ProducerBatch {
             self.0.base_timestamp_ms,
             self.0.receipt,
         );
-        self.0.result.finish();
+        let outcome = BatchOutcome::Acked {
+            base_offset: ack.base_offset,
+            log_append_time_ms: ack.log_append_time_ms,
+            receipt: self.0.receipt,
+        };
+        self.0.result.finish(self.0.first_index, outcome);
     }
 
     /// Ends it badly, in the same order; the errors get the batch's persistence. Gives what is left.
@@ -354,6 +458,7 @@ impl ProducerBatch {
         self.seal();
         self.0.ended = true;
         self.0.encoded = None;
+        self.drop_copy();
         let body = match &mut self.0.body {
             Body::Sealed { chunks, .. } => std::mem::take(chunks),
             Body::Open(_) => Vec::new(),
@@ -374,10 +479,67 @@ impl ProducerBatch {
             failure.record_errors.into_iter().map(own).collect(),
             self.0.receipt,
         );
-        self.0.result.set(BatchOutcome::Failed(Arc::clone(&batch)));
         self.0.callbacks.run_failed(&batch);
-        self.0.result.finish();
+        let outcome = BatchOutcome::Failed(Arc::clone(&batch));
+        self.0.result.finish(self.0.first_index, outcome);
         batch
+    }
+}
+
+impl Inner {
+    /// The piece of these records, which are at the front of `rest`.
+    fn piece(
+        &self,
+        records: Range<u32>,
+        rest: &mut VecDeque<Bytes>,
+        callbacks: CallbackSlots,
+    ) -> ProducerBatch {
+        let (mut bytes, mut size, mut max_timestamp_ms) = (0, 0, i64::MIN);
+        let mut reader = BatchReader::new(rest.make_contiguous());
+        for index in 0..records.end - records.start {
+            let record = reader
+                .measure()
+                .expect("records that were appended read back");
+            let timestamp_ms = self
+                .base_timestamp_ms
+                .wrapping_add(record.timestamp_delta_ms);
+            bytes += record.bytes;
+            size += record.bytes_at(index);
+            max_timestamp_ms = max_timestamp_ms.max(timestamp_ms);
+        }
+        let is_numbered = matches!(self.numbering, Numbering::AsAppended) && records.start == 0;
+        let chunks = take_front(rest, bytes);
+        ProducerBatch(Box::new(Self {
+            id: BatchId {
+                slot: self.id.slot,
+                first_record: self.id.first_record + u64::from(records.start),
+            },
+            body: Body::Sealed { chunks, size },
+            // Deltas stay as they are.
+            base_timestamp_ms: self.base_timestamp_ms,
+            max_timestamp_ms,
+            record_count: records.end - records.start,
+            result: Arc::clone(&self.result),
+            first_index: self.first_index + records.start,
+            callbacks,
+            created: self.created,
+            deadline: self.deadline,
+            attempts: self.attempts,
+            proved_not_written: self.proved_not_written,
+            splits: self.splits + 1,
+            last_attempt: None,
+            last_failure: self.last_failure.clone(),
+            leader_epoch: self.leader_epoch,
+            receipt: self.receipt,
+            encoded: None,
+            numbering: if is_numbered {
+                Numbering::AsAppended
+            } else {
+                Numbering::Copied(None)
+            },
+            flush_token: self.flush_token.split(),
+            ended: false,
+        }))
     }
 }
 

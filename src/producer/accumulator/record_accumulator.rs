@@ -322,14 +322,18 @@ impl RecordAccumulator {
         let mut activity = None;
         let mut fit = queue.try_append(view, callback, batch_size, &self.pool);
         if let Fit::NeedsBatch { sealed } = fit {
-            if sealed && sticky {
+            if sticky {
                 // The batch that is full had its share; this record goes where the next one does.
-                let bytes = view.upper_bound();
+                // So does one that begins a batch after linger sent what there was: a change in
+                // the middle of it would leave two batches that are cut short.
+                let bytes = if sealed { view.upper_bound() } else { 0 };
                 topic.note_produced(partition, bytes, batch_size, true);
             }
-            if sealed && sticky && !topic.is_sticky(partition) {
+            if sticky && !topic.is_sticky(partition) {
                 drop(queue);
-                self.activate(slot, Activity::Full);
+                if sealed {
+                    self.activate(slot, Activity::Full);
+                }
                 return Attempt::Moved;
             }
             let Some(material) = material.take() else {

@@ -305,6 +305,17 @@ pub(super) static KEYS: &[Key] = &[
         "How long connecting may take, before the next address is tried.",
     ),
     key(
+        "topic.recreation.policy",
+        Kind::OneOf(&["adopt", "fail"], AnyCase::Yes),
+        (Some("adopt"), LOW),
+        |settings, value| {
+            settings.fail_recreated_topics = value.text() == "fail";
+        },
+        "Ours: what becomes of records that were accepted for a topic which is then deleted and created \
+         again under its name. `adopt`: they go to the new topic, unless the old one may have them; `fail`: \
+         they end with an error. What is sent later goes to the new topic.",
+    ),
+    key(
         "value.serializer",
         Kind::Class(SERIALIZERS, SERIALIZERS_OTHERWISE),
         (Some(""), HIGH),

@@ -338,6 +338,18 @@ impl ProducerConfig {
     }
 }
 
+/// Keys that Java's producer does not have.
+impl ProducerConfig {
+    /// `topic.recreation.policy`: what becomes of records that were accepted for a topic which is then
+    /// deleted and created again under its name. `false` (`adopt`, the default) sends them to the new
+    /// topic, unless the old one may have them; `true` (`fail`) ends them with an error.
+    #[must_use]
+    pub fn fail_recreated_topics(self, fail: bool) -> Self {
+        let policy = if fail { "fail" } else { "adopt" };
+        self.put("topic.recreation.policy", policy)
+    }
+}
+
 /// Every key with its value, one a line; of keys that nobody knows the value is hidden, because it
 /// may be a secret.
 impl fmt::Display for ProducerConfig {

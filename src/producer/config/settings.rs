@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) ignore_keys: bool,
     /// `callback.thread.enable`
     pub(crate) callback_thread: bool,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fail_recreated_topics: bool,
 }
 
 /// What was set, by key.

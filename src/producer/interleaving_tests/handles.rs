@@ -64,7 +64,7 @@ fn gives_up(mut handle: SendHandle, result: &ProduceRequestResult) -> Option<i64
     let waker = Waker::from(Arc::clone(&task));
     let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
     drop((handle, waker));
-    if result.outcome().is_none() {
+    if result.outcome(0).is_none() {
         assert_eq!(Arc::strong_count(&task), 1, "it left its waker behind");
     }
     match polled {
@@ -104,14 +104,13 @@ pub(super) fn outcome_reaches_every_handle_once() {
         log_append_time_ms: -1,
         receipt: Receipt::of_new_batch(began),
     };
-    result.set(acked(100));
     called_back.store(true, Ordering::Relaxed);
+    result.finish(0, acked(100));
     // Whatever is said later does not count.
-    result.set(acked(200));
-    result.finish();
+    result.finish(0, acked(200));
     for thread in threads {
         assert!(thread.join().is_none_or(|base| base == 100));
     }
     assert_eq!(result.waiter_count(), 0);
-    wait_until(|waker| !result.wait(&mut None, waker));
+    wait_until(|waker| !result.wait(0, &mut None, waker));
 }

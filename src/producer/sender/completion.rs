@@ -90,17 +90,22 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         now: Instant,
     ) {
         self.shared.metadata.request_update();
-        for (_, sent) in tag.sent() {
+        for (topic, sent) in tag.sent() {
             let unanswered = Unanswered {
                 kind,
                 proved,
                 error: error.clone(),
             };
-            self.on_attempt_unanswered(sent, &unanswered, now);
+            self.on_attempt_unanswered((topic, sent), &unanswered, now);
         }
     }
 
-    fn on_attempt_unanswered(&mut self, sent: SentPartition, why: &Unanswered, now: Instant) {
+    fn on_attempt_unanswered(
+        &mut self,
+        (topic, sent): (&SentTopic, SentPartition),
+        why: &Unanswered,
+        now: Instant,
+    ) {
         let Some(mut batch) = self.in_flight.remove(sent.batch) else {
             log::debug!(
                 "the end of a request for a batch that had ended: {}",
@@ -114,7 +119,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         if self.may_retry(&batch, now) {
             log::warn!("{}, trying again: {}", attempt_text(&batch, now), why.error);
             batch.attempt_failed(why.error.clone());
-            self.put_back(batch, sent, why.proved, now);
+            self.put_back(batch, (topic, sent), why.proved, now);
             return;
         }
         let text = format!("{}: {}", self.last_attempt_text(&batch, now), why.error);
@@ -135,7 +140,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 proved: false,
                 error: Error::new(ErrorKind::Protocol, text),
             };
-            self.on_attempt_unanswered(sent, &unanswered, now);
+            self.on_attempt_unanswered((topic, sent), &unanswered, now);
             return;
         };
         let code = ErrorCode(answer.error_code);
@@ -171,9 +176,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                     self.sequences.on_topic_id_unknown(sent.batch);
                 }
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
-                self.put_back(batch, sent, answered, now);
+                self.put_back(batch, (topic, sent), answered, now);
             }
-            Verdict::Refused if retry => self.on_refused(batch, sent, (code, &answer), now),
+            Verdict::Refused if retry => {
+                self.on_refused(batch, (topic, sent), (code, &answer), now);
+            }
+            Verdict::TooLarge => self.on_too_large(batch, (topic, sent), (code, &answer), now),
+            Verdict::InvalidRecords => {
+                self.on_invalid_records(batch, topic, (code, &answer), now);
+            }
             Verdict::Retry | Verdict::Refused => {
                 let text = self.last_attempt_text(&batch, now);
                 let failure = rejected(&text, code, &answer, batch.record_count());
@@ -224,13 +235,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         (offset_known, now): (bool, Instant),
     ) {
         let base_offset = if offset_known { answer.base_offset } else { -1 };
-        if let Some(state) = sent.state {
-            let backwards =
+        let lost = match sent.state {
+            Some(state) => {
                 self.sequences
-                    .on_acked(sent.batch, state, sent.record_count, base_offset);
-            if backwards {
-                self.report_data_loss(&topic.name, sent.index, "offsets went backwards");
+                    .on_acked(sent.batch, state, sent.record_count, base_offset)
             }
+            None => self.acked_offsets.on_acked(topic, &sent, base_offset),
+        };
+        if let Some(acked_to) = lost {
+            let now_at = format!("takes the next ones at offset {base_offset}");
+            self.report_data_loss((&topic.name, sent.index), acked_to, &now_at);
         }
         self.drainer.unblock(sent.batch.slot, now);
         let Some(batch) = self.in_flight.remove(sent.batch) else {
@@ -257,12 +271,16 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn on_refused(
         &mut self,
         mut batch: ProducerBatch,
-        sent: SentPartition,
+        (topic, sent): (&SentTopic, SentPartition),
         (code, answer): (ErrorCode, &PartitionProduceResponse),
         now: Instant,
     ) {
         let context = attempt_text(&batch, now);
-        match self.sequences.on_refused(sent.batch, code) {
+        let log_start_offset = answer.log_start_offset;
+        match self
+            .sequences
+            .on_refused(sent.batch, code, log_start_offset)
+        {
             SequenceVerdict::RetryUnchanged => {
                 log::debug!("{}, behind another one", code.to_error(&context));
             }
@@ -273,11 +291,18 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 self.fail(batch, failure, true, now);
                 return;
             }
-            SequenceVerdict::Restamp { data_loss } => {
+            SequenceVerdict::Restamp { .. } if planted(Plant::R39) => {
+                // Before KIP-360 nothing else could be done.
+                let failure = rejected(&context, code, answer, batch.record_count());
+                self.shared.set_fatal(&failure.error);
+                self.fail(batch, failure, true, now);
+                return;
+            }
+            SequenceVerdict::Restamp { lost } => {
                 log::warn!("{}, going on under a new epoch", code.to_error(&context));
-                if data_loss {
-                    let topic = &batch.topic_partition().topic;
-                    self.report_data_loss(topic, sent.index, "it has a gap after them");
+                if let (Some(acked_to), Some(state)) = (lost, sent.state) {
+                    let how = format!("misses what comes before {state:?}");
+                    self.report_data_loss((&topic.name, sent.index), acked_to, &how);
                 }
             }
             SequenceVerdict::EndUnknown | SequenceVerdict::Late => {
@@ -288,25 +313,36 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             }
         }
         batch.attempt_failed(code.to_error("the last answer"));
-        self.drainer.reenqueue(batch, now);
-        self.drainer.unblock(sent.batch.slot, now);
+        if let Some(batch) = self.unless_left_behind(batch, topic, now) {
+            self.drainer.reenqueue(batch, now);
+            self.drainer.unblock(sent.batch.slot, now);
+        }
     }
 
-    fn report_data_loss(&self, topic: &str, partition: i32, how: &str) {
+    /// `acked_to`: the last offset that was acknowledged, or -1 if it was acknowledged without one.
+    fn report_data_loss(&self, (topic, partition): (&str, i32), acked_to: i64, broker: &str) {
         self.shared.note_data_loss();
+        let acked = match acked_to {
+            0.. => format!("up to offset {acked_to}"),
+            _ => "without an offset".to_owned(),
+        };
         log::error!(
-            "data loss: the broker lacks records of {topic}-{partition} that it acknowledged: {how}"
+            "data loss: records of {topic}-{partition} that were acknowledged {acked} are not there any \
+             more: the broker {broker}"
         );
     }
 
     /// The same bytes again, after a backoff and in order.
-    fn put_back(
+    pub(super) fn put_back(
         &mut self,
         batch: ProducerBatch,
-        sent: SentPartition,
+        (topic, sent): (&SentTopic, SentPartition),
         answered: bool,
         now: Instant,
     ) {
+        let Some(batch) = self.unless_left_behind(batch, topic, now) else {
+            return;
+        };
         if self.config.idempotence {
             self.sequences.on_put_back(sent.batch, answered);
         }
@@ -332,14 +368,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
-        batch.attempts() <= self.config.retries
+    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+        batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {
@@ -385,7 +421,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     /// Tells its owners, once those of earlier batches of its partition know, and then those who
     /// had to wait for that.
-    fn end(&mut self, ended: Ended) {
+    pub(super) fn end(&mut self, ended: Ended) {
         let slot = ended.batch.id().slot;
         let mut next = self.ending_order.on_outcome(ended);
         while let Some(ended) = next {

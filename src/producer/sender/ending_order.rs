@@ -38,7 +38,7 @@ impl Ended {
 /// Who has to be told before whom.
 #[derive(Debug, Default)]
 pub(super) struct EndingOrder {
-    /// With callbacks, sent at least once, and without an outcome.
+    /// With callbacks, sent at least once (in pieces: as a whole), and without an outcome.
     open: BTreeSet<BatchId>,
     held: BTreeMap<BatchId, Ended>,
 }
@@ -49,6 +49,13 @@ impl EndingOrder {
         if batch.has_callbacks() {
             self.open.insert(batch.id());
         }
+    }
+
+    /// It goes on as its pieces: who waited for it waits for them, sent or not.
+    pub(super) fn on_split(&mut self, id: BatchId, pieces: &[ProducerBatch]) {
+        self.open.remove(&id);
+        let heard = pieces.iter().filter(|piece| piece.has_callbacks());
+        self.open.extend(heard.map(ProducerBatch::id));
     }
 
     /// It has its outcome. `None`: it is held.

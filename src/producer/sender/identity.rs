@@ -20,7 +20,8 @@ pub(super) struct IdentityRequest {
     in_flight: bool,
     failures: u32,
     not_before: Option<Instant>,
-    /// The node that was asked last named no version of InitProducerId that we have.
+    /// The node that was asked last named no version of InitProducerId that we have, or gave an id that
+    /// is used up.
     refusal: Option<Error>,
 }
 
@@ -123,10 +124,22 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 response.producer_id,
                 response.producer_epoch
             );
-            self.identity_request = IdentityRequest::default();
             for slot in self.sequences.on_identity(identity) {
                 self.drainer.unblock(slot, now);
             }
+            if !self.sequences.needs_identity() {
+                self.identity_request = IdentityRequest::default();
+                return;
+            }
+            // Without a pause this would go on as fast as the broker answers (R38).
+            let text = format!(
+                "producer id {} was given again, and all its epochs are used up",
+                identity.producer_id
+            );
+            let error = Error::new(ErrorKind::Protocol, text);
+            log::error!("{error}; asking again");
+            self.identity_request.refusal = Some(error);
+            self.ask_again_later(now);
             return;
         }
         let error = code.to_error("could not get a producer id (enable.idempotence)");

@@ -19,7 +19,11 @@ pub(super) enum Verdict {
     Retry,
     /// It is about identity and sequence: the sequences decide.
     Refused,
-    /// Nothing will help this batch. MESSAGE_TOO_LARGE is one of these until batches can be split.
+    /// Pieces of it may be small enough.
+    TooLarge,
+    /// Some of its records are to blame, perhaps: the others may be taken without them (KIP-467).
+    InvalidRecords,
+    /// Nothing will help this batch.
     Fail,
     /// Nothing will help any batch.
     FailAll,
@@ -47,6 +51,8 @@ impl Verdict {
             {
                 Self::FailAll
             }
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Self::TooLarge,
+            ErrorCode::INVALID_RECORD | ErrorCode::INVALID_TIMESTAMP => Self::InvalidRecords,
             code if code.is_retriable() => Self::Retry,
             _ => Self::Fail,
         }
@@ -102,6 +108,11 @@ pub(super) fn expired(
     }
 }
 
+/// What was tried with a batch of one record that is too large; the code names the key.
+pub(super) fn too_large(context: &str, bytes: usize) -> String {
+    format!("{context}, a batch of {bytes} bytes that cannot be split")
+}
+
 /// The failure that a partition's answer means, with each guilty record's own reason (B97).
 pub(super) fn rejected(
     context: &str,
@@ -153,11 +164,14 @@ fn record_error(
     Some((index, code.to_error(&context)))
 }
 
-/// A time that equals the batch's largest timestamp says nothing if the batch was sent more than
-/// once: brokers answer a repetition with it on topics that keep the records' own times (R79).
+/// A time that equals the batch's largest timestamp says nothing if an earlier attempt may have been
+/// appended: brokers answer a repetition with it on topics that keep the records' own times (R79).
 pub(super) fn log_append_time_ms(batch: &ProducerBatch, answered_ms: i64) -> i64 {
     // R79: Java believes it.
-    if batch.attempts() > 1 && !planted(Plant::R79) && answered_ms == batch.max_timestamp_ms() {
+    if batch.may_be_a_repetition()
+        && !planted(Plant::R79)
+        && answered_ms == batch.max_timestamp_ms()
+    {
         -1
     } else {
         answered_ms
@@ -191,6 +205,8 @@ mod tests {
                 },
                 45 | 47 | 59 => Verdict::Refused,
                 31 | 35 | 49 | 90 => Verdict::FailAll,
+                10 | 18 => Verdict::TooLarge,
+                32 | 87 => Verdict::InvalidRecords,
                 _ if ErrorCode(code).is_retriable() => Verdict::Retry,
                 _ => Verdict::Fail,
             };

@@ -38,6 +38,8 @@ pub(super) struct SentPartition {
     pub(super) batch: BatchId,
     pub(super) record_count: u32,
     pub(super) state: Option<ProducerState>,
+    /// The last offset that was acknowledged before it was sent, where no sequence tells; else -1.
+    pub(super) acked_before: i64,
 }
 
 /// A request that is ready to go.
@@ -104,6 +106,7 @@ pub(super) fn build(
                 batch: batch.id(),
                 record_count: batch.record_count(),
                 state,
+                acked_before: -1,
             });
             in_flight.insert(batch);
         }

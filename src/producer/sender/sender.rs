@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::acked_offsets::AckedOffsets;
 use super::callback_executor::CallbackExecutor;
 use super::ending_order::EndingOrder;
 use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
+use super::recreation::TopicIds;
 use crate::backoff::ExponentialBackoff;
 use crate::client::{ClientRequest, ClientResponse, KafkaClient, Outcome};
 use crate::cluster::{Cluster, Node};
@@ -43,6 +45,8 @@ pub(crate) struct SenderConfig {
     pub(crate) retry_backoff: Duration,
     /// `retry.backoff.max.ms`
     pub(crate) retry_backoff_max: Duration,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fail_recreated_topics: bool,
 }
 
 /// What comes back with a response.
@@ -67,6 +71,9 @@ pub(crate) struct Sender<C> {
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
     pub(super) identity_request: IdentityRequest,
+    /// Empty and unused with idempotence, or without acknowledgements.
+    pub(super) acked_offsets: AckedOffsets,
+    pub(super) topic_ids: TopicIds,
     /// When topics without a leader are asked about again.
     leaderless_pause: Option<Instant>,
     /// Reused from turn to turn.
@@ -96,6 +103,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             callbacks: CallbackExecutor::of_sender(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
+            acked_offsets: AckedOffsets::default(),
+            topic_ids: TopicIds::default(),
             leaderless_pause: None,
             responses: Vec::new(),
             drained: Vec::new(),
@@ -135,6 +144,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
         self.end_purged(now);
         self.expire(now);
+        self.end_what_topics_left(&cluster, now);
         if let Some(error) = self.shared.fatal_error() {
             wait.at(self.drainer.ready(&cluster, now).next_check);
             self.abort_everything(&error, now);
@@ -261,12 +271,15 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             request_timeout,
             ..
         } = self.config;
-        let built = produce::build(
+        let mut built = produce::build(
             going.into_iter(),
             (acks, request_timeout),
             &mut self.in_flight,
             now,
         );
+        if acks != 0 && !self.config.idempotence {
+            self.acked_offsets.on_sent(&mut built.tag);
+        }
         let request = ClientRequest {
             node: node.id,
             body: ApiRequest::Produce(built.request),

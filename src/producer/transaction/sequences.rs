@@ -109,8 +109,9 @@ pub(crate) enum Admission {
 pub(crate) enum SequenceVerdict {
     /// The same bytes again, later.
     RetryUnchanged,
-    /// It is in no log, and goes again under a new identity.
-    Restamp { data_loss: bool },
+    /// It is in no log, and goes again under a new identity. `lost`: the last offset that was
+    /// acknowledged, or -1 if that is not known, where the refusal shows that the broker lacks it.
+    Restamp { lost: Option<i64> },
     /// An earlier attempt may have been appended.
     EndUnknown,
     /// Ended before this answer came.
@@ -129,13 +130,23 @@ pub(crate) enum Ending {
 impl Sequences {
     /// Whether somebody has to ask the cluster for a producer id.
     pub(crate) fn needs_identity(&self) -> bool {
-        self.identity.is_none()
+        self.identity.is_none() || !self.waiting_for_identity.is_empty()
     }
 
-    /// The cluster gave a producer id; returns the partitions that waited for one.
+    /// The cluster gave a producer id; returns the partitions that waited for one and can go on.
+    /// The others have used up that one, and go on waiting.
     pub(crate) fn on_identity(&mut self, identity: Identity) -> BTreeSet<SlotId> {
         self.identity = Some(identity);
-        std::mem::take(&mut self.waiting_for_identity)
+        let has_used_up = |slot: &SlotId| {
+            self.partitions
+                .get(slot)
+                .is_some_and(|partition| partition.next_identity(identity).is_none())
+        };
+        let (waiting, served) = std::mem::take(&mut self.waiting_for_identity)
+            .into_iter()
+            .partition(has_used_up);
+        self.waiting_for_identity = waiting;
+        served
     }
 
     /// Whether the batch, the first of its partition's queue that was not passed over, may go,
@@ -187,7 +198,7 @@ impl Sequences {
             if !partition.unresolved.is_empty() {
                 return Admission::Wait;
             }
-            if !partition.renew(identity) {
+            if !partition.renew(*identity) {
                 waiting_for_identity.insert(id.slot);
                 return Admission::Wait;
             }
@@ -209,17 +220,16 @@ impl Sequences {
     }
 
     /// The batch, sent as `state`, is in the log. It may have ended before: the answer is still
-    /// evidence. Returns whether the offset shows that the broker lost what it had acknowledged.
+    /// evidence. Returns the last offset that was acknowledged before, if this one shows that the
+    /// broker lacks it.
     pub(crate) fn on_acked(
         &mut self,
         id: BatchId,
         state: ProducerState,
         record_count: u32,
         base_offset: i64,
-    ) -> bool {
-        let Some(partition) = self.partitions.get_mut(&id.slot) else {
-            return false;
-        };
+    ) -> Option<i64> {
+        let partition = self.partitions.get_mut(&id.slot)?;
         let sent_as = Identity {
             producer_id: state.producer_id,
             epoch: state.epoch,
@@ -230,7 +240,7 @@ impl Sequences {
             assert!(known, "no entry for a batch in flight");
         }
         if partition.identity != sent_as {
-            return false;
+            return None;
         }
         partition.unresolved.remove(&id);
         match partition.phase {
@@ -265,8 +275,13 @@ impl Sequences {
     }
 
     /// A broker refused the batch because of its identity or sequence: OUT_OF_ORDER_SEQUENCE_NUMBER,
-    /// UNKNOWN_PRODUCER_ID or INVALID_PRODUCER_EPOCH.
-    pub(crate) fn on_refused(&mut self, id: BatchId, code: ErrorCode) -> SequenceVerdict {
+    /// UNKNOWN_PRODUCER_ID or INVALID_PRODUCER_EPOCH. `log_start_offset` as the answer tells it, or -1.
+    pub(crate) fn on_refused(
+        &mut self,
+        id: BatchId,
+        code: ErrorCode,
+        log_start_offset: i64,
+    ) -> SequenceVerdict {
         let Some(partition) = self.partitions.get_mut(&id.slot) else {
             return SequenceVerdict::Late;
         };
@@ -288,12 +303,20 @@ impl Sequences {
         if (stamped.unanswered || stamped.id_unknown) && !planted(Plant::R24) {
             return SequenceVerdict::EndUnknown;
         }
-        let follows_acked = partition
+        let is_gap = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && flowed;
+        let lost = partition
             .last_acked
-            .is_some_and(|acked| acked.next_sequence == stamped.base_sequence);
+            .filter(|_| is_gap)
+            .filter(|acked| acked.next_sequence == stamped.base_sequence)
+            .map(|acked| acked.last_offset)
+            // What retention has deleted was not lost.
+            .filter(|last| *last < 0 || log_start_offset <= *last);
+        if lost.is_some() {
+            // The offsets of what follows are no second loss.
+            partition.last_acked = None;
+        }
         self.raise_all_epochs(id.slot);
-        let data_loss = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && flowed && follows_acked;
-        SequenceVerdict::Restamp { data_loss }
+        SequenceVerdict::Restamp { lost }
     }
 
     /// The batch ended without an acknowledgement, wherever it was; nothing if it is not stamped.
@@ -329,7 +352,7 @@ impl Sequences {
             if *slot == but {
                 continue;
             }
-            if planted(Plant::R23) && partition.renew(&mut None) {
+            if planted(Plant::R23) && partition.renew(None) {
                 // What is unresolved gets sequences of the new epoch.
                 partition.unresolved.clear();
             } else if planted(Plant::R35) && idle {
@@ -406,19 +429,12 @@ impl Partition {
         stamped.state(self.identity)
     }
 
-    /// A new epoch for this partition alone, or a new producer id where there is no higher epoch.
-    /// False: one has to be asked for.
-    fn renew(&mut self, newest: &mut Option<Identity>) -> bool {
-        let used_up = self.identity.epoch == i16::MAX;
-        let next = if used_up {
-            let other = newest.filter(|newest| newest.producer_id != self.identity.producer_id);
-            *newest = other;
-            other
-        } else {
-            Some(Identity {
-                epoch: self.identity.epoch + 1,
-                ..self.identity
-            })
+    /// A new epoch for this partition alone, or the newest producer id where there is no higher epoch.
+    /// False: another one has to be asked for.
+    fn renew(&mut self, newest: Option<Identity>) -> bool {
+        let next = match newest {
+            Some(newest) => self.next_identity(newest),
+            None => self.next_epoch(),
         };
         let Some(next) = next else {
             return false;
@@ -430,6 +446,25 @@ impl Partition {
             acked.next_sequence = -1;
         }
         true
+    }
+
+    /// `None`: the last epoch of this producer id is in use, and `newest` is no other id.
+    fn next_identity(&self, newest: Identity) -> Option<Identity> {
+        let is_other = newest.producer_id != self.identity.producer_id;
+        self.next_epoch().or(is_other.then_some(newest))
+    }
+
+    fn next_epoch(&self) -> Option<Identity> {
+        let epoch = if planted(Plant::R38) {
+            // sarama 5c6b5812: it went on where there is nothing left.
+            self.identity.epoch.wrapping_add(1)
+        } else {
+            self.identity.epoch.checked_add(1)?
+        };
+        Some(Identity {
+            epoch,
+            ..self.identity
+        })
     }
 
     #[cfg(any(test, fuzzing))]
@@ -465,10 +500,10 @@ impl Partition {
         state: ProducerState,
         record_count: u32,
         base_offset: i64,
-    ) -> bool {
+    ) -> Option<i64> {
         let before = self.last_acked.filter(|acked| acked.id > id);
         if before.is_some() {
-            return false;
+            return None;
         }
         let known = self.last_acked.map_or(-1, |acked| acked.last_offset);
         let last_offset = if base_offset < 0 {
@@ -481,7 +516,7 @@ impl Partition {
             next_sequence: advance(state.base_sequence, record_count),
             last_offset,
         });
-        (0..=known).contains(&base_offset)
+        (0..=known).contains(&base_offset).then_some(known)
     }
 }
 

@@ -185,7 +185,7 @@ impl World {
                 self.queue.insert(batch, unproved);
             }
             Reply::Code(10) => self.end(batch, unproved, Ending::NotWritten),
-            Reply::Code(code) => match self.sequences.on_refused(id(batch), ErrorCode(code)) {
+            Reply::Code(code) => match self.sequences.on_refused(id(batch), ErrorCode(code), -1) {
                 SequenceVerdict::RetryUnchanged => {
                     self.queue.insert(batch, unproved);
                 }

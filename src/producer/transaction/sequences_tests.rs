@@ -117,7 +117,7 @@ fn sequence_wraps_to_zero_after_the_largest() {
 #[test]
 fn out_of_order_behind_an_unresolved_batch_is_retried_unchanged() {
     let mut sequences = flowing(2);
-    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER);
+    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER, 0);
     assert_eq!(verdict, SequenceVerdict::RetryUnchanged);
     sequences.on_put_back(id(10), false);
     assert_eq!(send(&mut sequences, 10), state(0, 10));
@@ -130,25 +130,23 @@ fn out_of_order_behind_an_unresolved_batch_is_retried_unchanged() {
 fn out_of_order_that_was_sent_behind_one_that_ended_well_meanwhile_is_retried_unchanged() {
     let mut sequences = flowing(2);
     sequences.on_acked(id(10), state(0, 10), 10, 10);
-    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER);
+    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER, 0);
     assert_eq!(verdict, SequenceVerdict::RetryUnchanged);
 }
 
 #[test]
 fn acknowledgement_at_the_last_offset_there_is_does_not_wrap_round() {
     let mut sequences = flowing(2);
-    assert!(!sequences.on_acked(id(10), state(0, 10), 10, i64::MAX));
-    assert!(
-        sequences.on_acked(id(20), state(0, 20), 10, 7),
-        "offsets went backwards"
-    );
+    assert_eq!(sequences.on_acked(id(10), state(0, 10), 10, i64::MAX), None);
+    let lost = sequences.on_acked(id(20), state(0, 20), 10, 7);
+    assert_eq!(lost, Some(i64::MAX), "offsets went backwards");
 }
 
 #[test]
 fn out_of_order_right_after_an_acknowledged_batch_is_data_loss_and_goes_on_under_a_new_epoch() {
     let mut sequences = flowing(1);
-    let verdict = sequences.on_refused(id(10), OUT_OF_ORDER);
-    assert_eq!(verdict, SequenceVerdict::Restamp { data_loss: true });
+    let verdict = sequences.on_refused(id(10), OUT_OF_ORDER, 0);
+    assert_eq!(verdict, SequenceVerdict::Restamp { lost: Some(9) });
     assert_eq!(send(&mut sequences, 10), state(1, 0));
     assert_eq!(
         sequences.admit(id(20), TOPIC, 10),
@@ -160,8 +158,8 @@ fn out_of_order_right_after_an_acknowledged_batch_is_data_loss_and_goes_on_under
 #[test]
 fn unknown_producer_id_is_no_data_loss_and_goes_on_under_a_new_epoch() {
     let mut sequences = flowing(1);
-    let verdict = sequences.on_refused(id(10), ErrorCode::UNKNOWN_PRODUCER_ID);
-    assert_eq!(verdict, SequenceVerdict::Restamp { data_loss: false });
+    let verdict = sequences.on_refused(id(10), ErrorCode::UNKNOWN_PRODUCER_ID, -1);
+    assert_eq!(verdict, SequenceVerdict::Restamp { lost: None });
     assert_eq!(send(&mut sequences, 10), state(1, 0));
 }
 
@@ -176,7 +174,7 @@ fn refusal_after_an_unanswered_attempt_ends_the_batch_unknown() {
         sequences.on_put_back(id(10), false);
         send(&mut sequences, 10);
         assert_eq!(
-            sequences.on_refused(id(10), code),
+            sequences.on_refused(id(10), code, -1),
             SequenceVerdict::EndUnknown
         );
         assert_eq!(send(&mut sequences, 20), state(1, 0));
@@ -188,8 +186,8 @@ fn batch_that_ends_unknown_stops_stamping_until_nothing_is_unresolved() {
     let mut sequences = flowing(2);
     sequences.on_ended(id(10), Ending::Unknown);
     assert_eq!(sequences.admit(id(30), TOPIC, 10), Admission::Wait);
-    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER);
-    assert_eq!(verdict, SequenceVerdict::Restamp { data_loss: false });
+    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER, 0);
+    assert_eq!(verdict, SequenceVerdict::Restamp { lost: None });
     assert_eq!(send(&mut sequences, 20), state(1, 0));
     sequences.on_acked(id(20), state(1, 0), 10, 20);
     assert_eq!(send(&mut sequences, 30), state(1, 10));
@@ -216,7 +214,7 @@ fn out_of_order_behind_a_hole_and_an_unresolved_batch_is_retried_unchanged() {
     let mut sequences = flowing(3);
     sequences.on_ended(id(10), Ending::Unknown);
     assert_eq!(
-        sequences.on_refused(id(30), OUT_OF_ORDER),
+        sequences.on_refused(id(30), OUT_OF_ORDER, 0),
         SequenceVerdict::RetryUnchanged
     );
     sequences.on_acked(id(20), state(0, 20), 10, 20);
@@ -252,7 +250,7 @@ fn batch_in_the_middle_that_ends_not_written_makes_a_hole() {
     let mut sequences = flowing(2);
     sequences.on_ended(id(10), Ending::NotWritten);
     assert_eq!(sequences.admit(id(30), TOPIC, 10), Admission::Wait);
-    sequences.on_refused(id(20), OUT_OF_ORDER);
+    sequences.on_refused(id(20), OUT_OF_ORDER, 0);
     assert_eq!(send(&mut sequences, 20), state(1, 0));
 }
 
@@ -267,11 +265,11 @@ fn batch_refused_by_sequence_for_the_last_time_does_not_pass_its_sequence_on() {
 fn stamped_batch_behind_one_to_be_stamped_again_goes_first() {
     let mut sequences = flowing(2);
     sequences.on_put_back(id(20), false);
-    sequences.on_refused(id(10), OUT_OF_ORDER);
+    sequences.on_refused(id(10), OUT_OF_ORDER, 0);
     assert_eq!(sequences.admit(id(10), TOPIC, 10), Admission::TryNext);
     assert_eq!(send(&mut sequences, 20), state(0, 20));
     assert_eq!(sequences.admit(id(10), TOPIC, 10), Admission::Wait);
-    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER);
+    let verdict = sequences.on_refused(id(20), OUT_OF_ORDER, 0);
     assert_eq!(verdict, SequenceVerdict::EndUnknown);
     assert_eq!(send(&mut sequences, 10), state(1, 0));
 }
@@ -320,14 +318,49 @@ fn recreated_topic_begins_anew_and_what_may_be_in_the_old_one_ends() {
     );
     assert_eq!(sequences.admit(id(40), again, 10), Admission::Wait);
     let lost = sequences.on_acked(id(20), state(1, 0), 10, 0);
-    assert!(!lost, "offsets begin anew with the topic");
+    assert_eq!(lost, None, "offsets begin anew with the topic");
 }
 
 #[test]
 fn offsets_that_go_backwards_are_data_loss() {
     let mut sequences = flowing(2);
-    assert!(!sequences.on_acked(id(10), state(0, 10), 10, 10));
-    assert!(sequences.on_acked(id(20), state(0, 20), 10, 19));
+    assert_eq!(sequences.on_acked(id(10), state(0, 10), 10, 10), None);
+    assert_eq!(sequences.on_acked(id(20), state(0, 20), 10, 19), Some(19));
     let mut sequences = flowing(1);
-    assert!(!sequences.on_acked(id(10), state(0, 10), 10, -1));
+    assert_eq!(sequences.on_acked(id(10), state(0, 10), 10, -1), None);
+}
+
+#[test]
+fn out_of_order_after_records_that_retention_deleted_is_no_data_loss() {
+    let mut sequences = flowing(1);
+    let verdict = sequences.on_refused(id(10), OUT_OF_ORDER, 10);
+    assert_eq!(verdict, SequenceVerdict::Restamp { lost: None });
+    let mut sequences = flowing(1);
+    let verdict = sequences.on_refused(id(10), OUT_OF_ORDER, 9);
+    assert_eq!(verdict, SequenceVerdict::Restamp { lost: Some(9) });
+    assert_eq!(send(&mut sequences, 10), state(1, 0));
+    let lost = sequences.on_acked(id(10), state(1, 0), 10, 0);
+    assert_eq!(lost, None, "it was told already");
+}
+
+#[test]
+fn producer_id_that_is_used_up_serves_those_that_have_not_used_it() {
+    let mut sequences = with_identity();
+    sequences.begin_at(SlotId(0), identity(7, i16::MAX), 40);
+    send(&mut sequences, 0);
+    sequences.on_ended(id(0), Ending::Unknown);
+    assert_eq!(sequences.admit(id(10), TOPIC, 10), Admission::Wait);
+    assert_eq!(sequences.on_identity(identity(7, 3)), BTreeSet::new());
+    assert!(sequences.needs_identity(), "it is the one that is used up");
+    let other = BatchId {
+        slot: SlotId(1),
+        first_record: 0,
+    };
+    let admission = sequences.admit(other, TOPIC, 1);
+    assert_eq!(admission, Admission::Send(state(3, 0)));
+    assert_eq!(
+        sequences.on_identity(identity(8, 0)),
+        BTreeSet::from([SlotId(0)])
+    );
+    assert!(!sequences.needs_identity());
 }

@@ -52,7 +52,7 @@ pub(super) fn draw(seed: u64, of: Line, mix: Mix) -> ClusterPlan {
 fn topic(seed: u64, number: u64, brokers: i32, mix: Mix) -> TopicPlan {
     let mut random = Random::seeded(derive(seed, "topic", number));
     let small_messages = random.chance(match mix {
-        Mix::Default | Mix::All => 70,
+        Mix::Default | Mix::All => 120,
     });
     TopicPlan {
         name: format!("topic-{number}"),
@@ -64,7 +64,7 @@ fn topic(seed: u64, number: u64, brokers: i32, mix: Mix) -> TopicPlan {
             1
         },
         max_message_bytes: if small_messages {
-            usize::try_from(random.log_between(1_000, 200_000)).expect("small")
+            usize::try_from(random.log_between(300, 100_000)).expect("small")
         } else {
             BROKERS_DEFAULT
         },

@@ -40,6 +40,7 @@ impl World {
             Kind::TopicRecreated
             | Kind::TopicDeleted
             | Kind::PartitionsAdded
+            | Kind::MessageLimitLowered
             | Kind::AuthorizationWithdrawn => self.change_topic(striker, now),
             _ => self.change_partition(striker, now),
         }
@@ -90,6 +91,18 @@ impl World {
                 self.cluster
                     .apply(Change::SetAuthorized(topic.clone(), false));
                 let again = Change::SetAuthorized(topic, true);
+                self.repair_at(until, Repair::Change(again));
+                Some(until)
+            }
+            FaultKind::MessageLimitLowered => {
+                let until = now + striker.outage(60_000);
+                let limit = self.cluster.topic_config(&topic)?.max_message_bytes;
+                let most = u64::try_from(limit.min(MOST_LOWERED)).ok()?;
+                let lowered = striker.random.log_between(LEAST_LIMIT.min(most), most);
+                let lowered = usize::try_from(lowered).ok()?;
+                self.cluster
+                    .apply(Change::SetMaxMessageBytes(topic.clone(), lowered));
+                let again = Change::SetMaxMessageBytes(topic, limit);
                 self.repair_at(until, Repair::Change(again));
                 Some(until)
             }
@@ -231,3 +244,8 @@ impl World {
 }
 
 const MOST_PARTITIONS: i32 = 16;
+
+/// Of batches, in bytes: a probe fits, and some records do not.
+const LEAST_LIMIT: u64 = 200;
+/// Larger batches are rare.
+const MOST_LOWERED: usize = 16_384;

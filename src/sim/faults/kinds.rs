@@ -80,6 +80,7 @@ catalogue! {
     KillingCode, "killing-code", Broker, "Produce is answered with a code that ends an idempotent producer.";
     SequenceCode, "sequence-code", Broker, "Produce is answered, without a reason, with a code about sequences, epochs or unknown producers.";
     MessageTooLarge, "message-too-large", Broker, "Produce is answered MESSAGE_TOO_LARGE, as after `max.message.bytes` was lowered.";
+    RefusedRecords, "refused-records", Broker, "Produce is answered INVALID_RECORD because of some records, by what they hold, and names them (KIP-467).";
     AnyCode, "any-code", Broker, "Any API is answered with any code of Kafka's table.";
     DelayedAnswer, "delayed-answer", Broker, "An answer leaves late, and what follows on its connection waits.";
     HeldAnswer, "held-answer", Broker, "Answers are kept back, and leave all together.";
@@ -128,6 +129,7 @@ catalogue! {
     TopicRecreated, "topic-recreated", Cluster, "A topic is deleted and made again under its name.";
     TopicDeleted, "topic-deleted", Cluster, "A topic is deleted, and is back much later.";
     AuthorizationWithdrawn, "authorization-withdrawn", Cluster, "A topic may not be used for a while.";
+    MessageLimitLowered, "message-limit-lowered", Cluster, "A topic takes only smaller batches for a while (`max.message.bytes`).";
     IsrShrinks, "isr-shrinks", Cluster, "Too few replicas are in sync, and the leader refuses.";
     IsrShrinksAfterAppend, "isr-shrinks-after-append", Cluster, "Too few replicas are in sync, which the leader notices when it has appended.";
     ProducersForgotten, "producers-forgotten", Cluster, "A partition forgets its producers.";

@@ -77,6 +77,7 @@ fn one_in(plan: &FaultPlan) -> Option<u64> {
         Kind::CodeAfterAppend | Kind::ClosedAfterAppend => (100, 2),
         Kind::KillingCode => (50, 10),
         Kind::FatalCode | Kind::AnyCode | Kind::SequenceCode | Kind::MessageTooLarge => (200, 8),
+        Kind::RefusedRecords => (60, 2),
         Kind::DelayedAnswer | Kind::HeldAnswer => (50, 2),
         Kind::SwallowedRequest => (200, 10),
         Kind::Throttling => (50, 3),
@@ -102,6 +103,7 @@ fn api_of(kind: FaultKind, random: &mut Random) -> Option<Api> {
         | Kind::KillingCode
         | Kind::SequenceCode
         | Kind::MessageTooLarge
+        | Kind::RefusedRecords
         | Kind::LyingProduceAnswer => Some(Api::Produce),
         Kind::ApiVersionsCode | Kind::OddApiVersions => Some(Api::ApiVersions),
         Kind::MetadataCode | Kind::LyingMetadata | Kind::RebootstrapRequired => Some(Api::Metadata),
@@ -122,6 +124,11 @@ fn effect(plan: &FaultPlan, random: &mut Random) -> Effect {
         Kind::KillingCode => Effect::Error(*random.pick(KILLING)),
         Kind::SequenceCode => Effect::Error(*random.pick(SEQUENCE)),
         Kind::MessageTooLarge => Effect::Error(MESSAGE_TOO_LARGE),
+        Kind::RefusedRecords => {
+            // From all of them to hardly any.
+            let number = random.log_between(1, 60);
+            Effect::RefuseRecords(u32::try_from(number).expect("small"))
+        }
         Kind::AnyCode => Effect::Error(any_code(random)),
         Kind::DelayedAnswer => {
             let ms = random.log_between(1, plan.scaled(500, 60_000));
@@ -275,6 +282,7 @@ impl World {
                 | FaultKind::KillingCode
                 | FaultKind::SequenceCode
                 | FaultKind::MessageTooLarge
+                | FaultKind::RefusedRecords
                 | FaultKind::MetadataCode
         );
         if about_partitions {

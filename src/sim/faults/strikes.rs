@@ -108,6 +108,7 @@ fn strikes_in_window(plan: &FaultPlan) -> Option<u64> {
         | Kind::BrokerPause
         | Kind::ConnectionsRefused
         | Kind::AuthorizationWithdrawn
+        | Kind::MessageLimitLowered
         | Kind::IsrShrinks
         | Kind::IsrShrinksAfterAppend
         | Kind::StaleMetadata

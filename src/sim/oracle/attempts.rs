@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     pub(super) over_at: Option<Duration>,
     /// The code that it read.
     pub(super) told: Option<i16>,
+    /// Indexes of the records that were named as the reason, those that there are.
+    pub(super) blamed: Vec<usize>,
     /// What the broker really did: the code it answered, and whether it appended.
     done: Option<(i16, i64, bool)>,
     /// What was told is not what was done.
@@ -66,6 +68,8 @@ pub(super) struct Appended {
     /// Offset and number of records.
     pub(super) batches: Vec<(i64, i32)>,
     pub(super) has_lost: bool,
+    /// The topic was deleted and made again between appends.
+    pub(super) was_made_again: bool,
     pub(super) topic_id: Option<Uuid>,
 }
 
@@ -97,6 +101,17 @@ impl Attempt {
     /// The client knows that it was not.
     pub(super) fn is_proved_not_written(&self) -> bool {
         self.told.is_some_and(proves_not_written)
+    }
+
+    /// The offset that the client was told truly.
+    pub(super) fn appended_at(&self) -> Option<i64> {
+        let (code, offset, _) = self.done?;
+        (code == 0 && self.told == Some(0) && !self.is_lie && offset >= 0).then_some(offset)
+    }
+
+    /// Of its last record.
+    pub(super) fn last_offset(&self) -> Option<i64> {
+        Some(self.appended_at()? + i64::from(self.count) - 1)
     }
 
     pub(super) fn was_over(&self, at: Duration) -> bool {
@@ -207,6 +222,7 @@ impl Attempts {
             batch,
             over_at: None,
             told: None,
+            blamed: Vec::new(),
             done: None,
             is_lie: false,
         });
@@ -304,6 +320,12 @@ impl Attempts {
             };
             if let Some(answer) = told.produced.iter().find(of_attempt) {
                 attempt.told = Some(answer.error);
+                let count = usize::try_from(attempt.count).unwrap_or(0);
+                let indexes = answer.blamed.iter();
+                attempt.blamed = indexes
+                    .filter_map(|index| usize::try_from(*index).ok())
+                    .filter(|index| *index < count)
+                    .collect();
                 attempt.is_lie = match attempt.done {
                     None => true,
                     Some((code, offset, appended)) => {
@@ -346,11 +368,22 @@ impl Attempts {
         }
         let appended = self.appended.entry(tp).or_default();
         if produced.appended {
-            appended.has_lost |= produced.log_offset < appended.end()
-                || appended.topic_id.is_some_and(|id| id != produced.topic_id);
+            appended.was_made_again |= appended.topic_id.is_some_and(|id| id != produced.topic_id);
+            appended.has_lost |= produced.log_offset < appended.end() || appended.was_made_again;
             appended.topic_id = Some(produced.topic_id);
             appended.batches.push((produced.log_offset, produced.count));
         }
+    }
+
+    /// Nothing of its records was on the wire before.
+    pub(super) fn is_first_of_batch(&self, attempt: &Attempt) -> bool {
+        self.batches.get(attempt.batch).is_some_and(|batch| {
+            let first = batch
+                .attempts
+                .first()
+                .and_then(|first| self.all.get(*first));
+            batch.before.is_none() && first.is_some_and(|first| std::ptr::eq(first, attempt))
+        })
     }
 
     pub(super) fn batch_of(&self, record: RecordId) -> Option<&Batch> {
@@ -378,7 +411,7 @@ impl Attempts {
             .any(|attempt| self.all.get(*attempt).is_some_and(|one| one.is_lie))
     }
 
-    fn is_proved_not_written(&self, batch: BatchIndex) -> bool {
+    pub(super) fn is_proved_not_written(&self, batch: BatchIndex) -> bool {
         let attempts = self
             .batches
             .get(batch)

@@ -352,12 +352,7 @@ fn is_excused(probes: &[&Entry], timeout_is_shorter: bool) -> bool {
         entry.refused == Some(ErrorKind::Closed)
             || timeout_is_shorter && (failed_with(entry, ErrorKind::Timeout) || is_acked(entry))
     };
-    let too_short_or_closed = probes.iter().all(says_nothing);
-    // A batch that is too large for the broker is not split yet, and takes its probe with it.
-    let too_large = probes
-        .iter()
-        .any(|entry| failed_with(entry, ErrorKind::RecordTooLarge));
-    too_short_or_closed || too_large
+    probes.iter().all(says_nothing)
 }
 
 const MOST_LATE: Duration = Duration::from_millis(100);

@@ -29,6 +29,7 @@ mod oracle;
 mod polls;
 mod records;
 mod sequences;
+mod splits;
 mod terms;
 mod wire_watch;
 

@@ -13,7 +13,7 @@ use super::logs::{Logs, Remains};
 use super::polls::Polls;
 use super::terms::Terms;
 use super::wire_watch::WireWatch;
-use super::{bounds, isolation, losses, records, sequences};
+use super::{bounds, isolation, losses, records, sequences, splits};
 use crate::network::WireId;
 use crate::producer::Afterwards;
 use crate::sim::guarantees::{Cell, Line};
@@ -152,8 +152,9 @@ impl Oracle {
         } = self;
         sequences::judge((terms, attempts), wire, ledger, findings);
         records::judge((terms, attempts), logs, ledger, findings);
+        splits::judge(terms, attempts, ledger, findings);
         bounds::judge((terms, wire, &told_late), ledger, remains, findings);
-        losses::judge(terms, logs, remains, findings);
+        losses::judge((terms, attempts), logs, (ledger, remains), findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
         if logs.0.values().any(|log| log.has_lost) {

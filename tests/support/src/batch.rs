@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 
 use crate::code;
 use crate::config::TopicConfig;
+use crate::fault::refuses_record;
 use crate::log::{StoredHeader, StoredRecord};
 use crate::producer_state::Sequenced;
 
@@ -230,6 +231,23 @@ pub(crate) fn check_records(
         code,
         records: errors,
         message: Some(message),
+    })
+}
+
+/// Refuses the records that the number names, and with them the batch.
+pub(crate) fn refuse_some(batch: &Bytes, header: &BatchHeader, number: u32) -> Option<Rejection> {
+    let mut body = Body::open(batch, header)?;
+    let mut records = Vec::new();
+    for index in 0..header.producer.count {
+        let record = body.next().ok()?;
+        if refuses_record(number, record.key, record.value) {
+            records.push((index, "refused for what it holds".to_owned()));
+        }
+    }
+    (!records.is_empty()).then(|| Rejection {
+        code: code::INVALID_RECORD,
+        message: Some(format!("{} records have been rejected", records.len())),
+        records,
     })
 }
 

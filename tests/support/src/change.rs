@@ -14,6 +14,8 @@ pub enum Change {
     DeleteTopic(String),
     /// A topic has that many partitions from now on; never fewer than before.
     SetPartitions(String, i32),
+    /// `max.message.bytes` of a topic, from now on.
+    SetMaxMessageBytes(String, usize),
     /// A partition has another leader, or none.
     MoveLeader(String, i32, Option<i32>),
     /// A node stops: its connections close, its partitions move to living replicas.
@@ -104,6 +106,11 @@ impl Cluster {
                 }
             }
             Change::SetPartitions(name, partitions) => self.grow(&name, partitions),
+            Change::SetMaxMessageBytes(topic, bytes) => {
+                if let Some(topic) = self.topics.get_mut(&topic) {
+                    topic.config.max_message_bytes = bytes;
+                }
+            }
             Change::SetAuthorized(topic, authorized) => {
                 if let Some(topic) = self.topics.get_mut(&topic) {
                     topic.authorized = authorized;

@@ -180,6 +180,9 @@ pub enum Effect {
     Error(i16),
     /// This code for the matching partitions, which were appended.
     ErrorAfterAppend(i16),
+    /// Produce: INVALID_RECORD for those records of the matching partitions that [`refuses_record`]
+    /// names for this number, from version 8 on with their indexes; no record of their batch is appended.
+    RefuseRecords(u32),
     /// The connection is closed.
     Disconnect(Moment),
     /// The answer leaves this many milliseconds late.
@@ -224,6 +227,14 @@ pub enum Effect {
     Lie(Lie),
     /// The cluster changes after the request had its effect.
     Then(Box<Change>),
+}
+
+/// Whether [`Effect::RefuseRecords`] with this number refuses a record: by what it holds, so that
+/// whoever knows the record knows it, too.
+pub fn refuses_record(number: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
+    let hash = crc32c::crc32c(key.unwrap_or_default());
+    let hash = crc32c::crc32c_append(hash, value.unwrap_or_default());
+    hash % number.max(1) == 0
 }
 
 /// When a connection breaks.
@@ -417,6 +428,18 @@ impl Strikes {
         })?;
         strike.had_effect();
         strike.effect().error()
+    }
+
+    /// By which number records of a partition are refused.
+    pub(crate) fn refuses_records(&self, topic: &str, partition: i32) -> Option<(u32, &Strike)> {
+        self.strikes
+            .iter()
+            .find_map(|strike| match strike.effect() {
+                Effect::RefuseRecords(number) if strike.fault.on.names(topic, Some(partition)) => {
+                    Some((*number, strike))
+                }
+                _ => None,
+            })
     }
 
     /// Whether a Metadata answer as a whole says that the client should begin anew.

@@ -288,6 +288,12 @@ impl Cluster {
                 _ => refused.starting(partition),
             };
         }
+        if let Some((number, strike)) = terms.strikes.refuses_records(name, index) {
+            if let Some(rejection) = batch::refuse_some(batch, &header, number) {
+                strike.had_effect();
+                return Produced::refused(rejection).starting(partition);
+            }
+        }
         match batch::check_records(batch, &header, config, terms.now_ms, terms.stricter) {
             Ok(max_timestamp) => {
                 let append_time = config.log_append_time.then_some(terms.now_ms);

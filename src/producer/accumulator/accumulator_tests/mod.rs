@@ -1,9 +1,11 @@
 //! Append, ready, drain, retry, expire, flush and close, on a clock that stands still.
 
 mod appending;
+mod batches;
 mod draining;
 #[cfg(feature = "planted")]
 mod planted;
+mod retrying;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -195,45 +195,6 @@ fn record_errors_name_the_guilty_and_the_rest_fail_because_of_them() {
 }
 
 #[test]
-fn innocent_records_of_a_rejected_batch_are_told_that_others_were_the_cause() {
-    let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
-    let handles = [bench.send(0), bench.send(0), bench.send(0)];
-    bench.turn();
-    let request = bench.take();
-    bench.answer_each(request, |partition| {
-        partition.error_code = 32;
-        partition.record_errors = vec![RecordError {
-            batch_index: 1,
-            message: None,
-        }];
-    });
-    bench.turn();
-    let texts = handles
-        .each_ref()
-        .map(|handle| done(handle).expect_err("rejected").to_string());
-    assert!(texts[1].contains("because of this record"), "{}", texts[1]);
-    for text in [&texts[0], &texts[2]] {
-        assert!(text.contains("because of other records"), "{text}");
-    }
-    let guilty = done(&handles[1]).expect_err("rejected");
-    assert_eq!(guilty.error().code(), Some(32), "a single one has the code");
-}
-
-#[test]
-fn too_large_batch_fails_and_is_not_written() {
-    let mut bench = Bench::new(plain(), &[1]);
-    let handle = bench.send(0);
-    bench.turn();
-    let request = bench.take();
-    bench.refuse(request, 10);
-    bench.turn();
-    assert_eq!(
-        failed(&handle),
-        (ErrorKind::RecordTooLarge, Persistence::NotWritten)
-    );
-}
-
-#[test]
 fn unsupported_version_is_tried_again_until_the_batch_expires_and_then_named() {
     for (config, idempotence) in [(plain(), false), (config(), true)] {
         let mut bench = if idempotence {

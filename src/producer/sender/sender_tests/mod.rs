@@ -1,14 +1,19 @@
 //! The Sender over a client without a network, on a clock that stands still.
 
 mod closing;
+mod data_loss;
 mod delivery;
 mod ending_order;
 mod idempotence;
+mod identity;
+mod lasting;
 #[cfg(feature = "planted")]
 mod planted;
 mod purging;
 mod receipts;
+mod recreation;
 mod retrying;
+mod splitting;
 mod waiting;
 mod whole;
 
@@ -71,6 +76,7 @@ pub(super) fn config() -> SenderConfig {
         idempotence: true,
         retry_backoff: Duration::from_millis(100),
         retry_backoff_max: Duration::from_secs(1),
+        fail_recreated_topics: false,
     }
 }
 
@@ -215,6 +221,20 @@ impl Bench {
             ..MetadataResponse::default()
         };
         self.shared.metadata.learn(response, now);
+    }
+
+    /// Metadata says that there is no such topic.
+    pub(super) fn learn_nothing_of_the_topic(&self) {
+        let response = MetadataResponse {
+            brokers: vec![node(1), node(2), node(3)],
+            topics: vec![MetadataTopic {
+                name: TOPIC.into(),
+                error_code: 3,
+                ..MetadataTopic::default()
+            }],
+            ..MetadataResponse::default()
+        };
+        self.shared.metadata.learn(response, self.clock.now());
     }
 
     pub(super) fn send(&self, partition: i32) -> SendHandle {

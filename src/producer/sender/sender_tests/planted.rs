@@ -334,6 +334,49 @@ fn r37_sequence_after_the_last_one_is_negative() {
 }
 
 #[test]
+fn r38_epoch_after_the_last_one_is_negative() {
+    assert_live(Plant::R38, || {
+        let mut bench = Bench::new(config(), &[1]);
+        bench.give_identity(7, i16::MAX);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.next_attempt();
+        let request = bench.client.take();
+        request.is_some_and(|request| stamp(&request).0 < 0)
+    });
+}
+
+#[test]
+fn r39_state_that_the_broker_forgot_is_fatal() {
+    assert_live(Plant::R39, || {
+        let mut bench = Bench::idempotent(&[1]);
+        let (_handle, request) = bench.sent();
+        bench.refuse(request, 59);
+        bench.turn();
+        bench.shared.fatal_error().is_some()
+    });
+}
+
+#[test]
+fn adopted_anyway_sends_to_the_new_topic_what_was_on_its_way_to_the_old_one() {
+    assert_live(Plant::AdoptedAnyway, || {
+        let config = SenderConfig {
+            fail_recreated_topics: true,
+            ..plain()
+        };
+        let mut bench = Bench::new(config, &[1]);
+        let (_handle, request) = bench.sent();
+        bench.learn(Uuid([2; 16]), &[1], 1);
+        bench.turn();
+        bench.refuse(request, 19);
+        bench.turn();
+        bench.next_attempt();
+        bench.client.take().is_some()
+    });
+}
+
+#[test]
 fn r40_gap_after_an_unknown_outcome_is_fatal() {
     assert_live(Plant::R40, || {
         let mut bench = Bench::idempotent(&[1]);
@@ -463,6 +506,57 @@ fn r79_repetition_gives_all_records_the_largest_timestamp() {
         bench.answer_each(request, |partition| partition.log_append_time_ms = 99);
         bench.turn();
         done(&older).expect("it was acknowledged").timestamp_ms() == 99
+    });
+}
+
+/// Eight records in one batch, too large for the topic; gives the request of the first half.
+fn halved(bench: &mut Bench, is_heard: bool) -> (Vec<SendHandle>, Request) {
+    let callback = || is_heard.then(|| Callback::once(|_| {}));
+    let send = |_| bench.send_with(0, callback());
+    let handles = (0..8).map(send).collect();
+    bench.turn();
+    let request = bench.take();
+    bench.refuse(request, 10);
+    bench.turn();
+    bench.turn();
+    (handles, bench.take())
+}
+
+#[test]
+fn r03_flush_ends_when_a_batch_is_split() {
+    assert_live(Plant::R03, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        let handle = bench.send(0);
+        let mut flush = bench.shared.accumulator.begin_flush();
+        let (handles, _first) = halved(&mut bench, true);
+        let is_over = flush.poll(std::task::Waker::noop());
+        is_over && !handles[0].is_done() && !handle.is_done()
+    });
+}
+
+#[test]
+fn r04_split_batch_gives_back_what_its_pieces_count_for() {
+    assert_live(Plant::R04, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        let _handle = bench.send_with(0, Some(Callback::once(|_| {})));
+        let while_open = bench.shared.accumulator.available_memory();
+        let halves = halved(&mut bench, true);
+        let in_pieces = bench.shared.accumulator.available_memory();
+        // With too much in it the pool would not let anything end.
+        std::mem::forget((bench, halves));
+        in_pieces > while_open
+    });
+}
+
+#[test]
+fn piece_order_sends_the_second_half_first() {
+    assert_live(Plant::PieceOrder, || {
+        let mut bench = Bench::with_batches_of(1024, plain(), &[1]);
+        // Callbacks would wait for those of the first half all the same.
+        let (handles, first) = halved(&mut bench, false);
+        bench.acknowledge(first, 0);
+        bench.turn();
+        handles[7].is_done() && !handles[0].is_done()
     });
 }
 

@@ -89,6 +89,7 @@ effects! {
     killing_code_makes_another_run: KillingCode;
     sequence_code_makes_another_run: SequenceCode;
     message_too_large_makes_another_run: MessageTooLarge;
+    refused_records_makes_another_run: RefusedRecords;
     any_code_makes_another_run: AnyCode;
     delayed_answer_makes_another_run: DelayedAnswer;
     held_answer_makes_another_run: HeldAnswer;
@@ -136,6 +137,7 @@ effects! {
     topic_recreated_makes_another_run: TopicRecreated;
     topic_deleted_makes_another_run: TopicDeleted;
     authorization_withdrawn_makes_another_run: AuthorizationWithdrawn;
+    message_limit_lowered_makes_another_run: MessageLimitLowered;
     isr_shrinks_makes_another_run: IsrShrinks;
     isr_shrinks_after_append_makes_another_run: IsrShrinksAfterAppend;
     producers_forgotten_makes_another_run: ProducersForgotten;

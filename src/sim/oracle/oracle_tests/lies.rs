@@ -566,6 +566,54 @@ fn loss_told_where_no_broker_lost_anything_breaks_p1() {
     history.breaks("P1", "was said to have lost data");
 }
 
+/// A log that ends earlier takes records at offsets that it had acknowledged.
+fn offsets_given_out_again(is_idempotent: bool) -> History {
+    let mut history = if is_idempotent {
+        History::idempotent()
+    } else {
+        History::bare(-1)
+    };
+    for (sequence, offset) in [(0, 0), (1, 1), (2, 0)] {
+        let id = history.record(1);
+        history.passes(10);
+        let sent = if is_idempotent {
+            history.send(1, &[id], (0, sequence))
+        } else {
+            history.send_bare(1, &[id], -1)
+        };
+        history.event(&sent, (0, offset), true);
+        history.told(&sent, (0, offset));
+        history.ends_well(&sent, Some(offset));
+        history.passes(10);
+    }
+    history.logs.0.get_mut(&(0, 1)).unwrap().has_lost = true;
+    history
+}
+
+#[test]
+fn loss_that_was_shown_and_not_told_breaks_p1() {
+    for is_idempotent in [true, false] {
+        let history = offsets_given_out_again(is_idempotent);
+        history.breaks("P1", "1 partitions gave out offsets");
+    }
+}
+
+#[test]
+fn loss_that_was_shown_and_told_is_right() {
+    for is_idempotent in [true, false] {
+        let mut history = offsets_given_out_again(is_idempotent);
+        history.remains.data_losses = 1;
+        history.passes_as_right();
+    }
+}
+
+#[test]
+fn loss_told_without_idempotence_where_none_was_breaks_p1() {
+    let mut history = History::bare(-1);
+    history.remains.data_losses = 1;
+    history.breaks("P1", "was said to have lost data");
+}
+
 #[test]
 fn batch_that_waited_before_its_partition_had_trouble_breaks_p12() {
     let mut history = History::idempotent();

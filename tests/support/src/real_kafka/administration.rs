@@ -1,5 +1,7 @@
 //! What a test changes in a running cluster, by Kafka's own admin client.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::cluster::RealKafka;
@@ -195,6 +197,25 @@ impl RealKafka {
         Ok(())
     }
 
+    /// The same, given up after `limit`: a node that is ended or behind cannot lead.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the leader by then; it may become it later.
+    pub fn move_leader_within(
+        &self,
+        topic: &str,
+        partition: i32,
+        to: i32,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.change(json!({
+            "op": "move_leader", "topic": topic, "partition": partition, "to": to,
+            "timeout_ms": limit.as_millis(),
+        }))?;
+        Ok(())
+    }
+
     /// Elects the preferred leader of a partition.
     ///
     /// # Errors
@@ -202,6 +223,24 @@ impl RealKafka {
     /// See [`Self::create_topic`].
     pub fn elect_preferred_leader(&self, topic: &str, partition: i32) -> Result<(), Failure> {
         self.change(json!({"op": "elect_leaders", "topic": topic, "partition": partition}))?;
+        Ok(())
+    }
+
+    /// The same, given up after `limit`: the preferred leader may be ended or behind.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be elected by then.
+    pub fn elect_preferred_leader_within(
+        &self,
+        topic: &str,
+        partition: i32,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.change(json!({
+            "op": "elect_leaders", "topic": topic, "partition": partition,
+            "timeout_ms": limit.as_millis(),
+        }))?;
         Ok(())
     }
 

@@ -25,6 +25,7 @@ pub struct ClusterOptions {
     version: Version,
     brokers: u8,
     properties: Vec<(String, String)>,
+    advertised: Vec<u16>,
 }
 
 impl ClusterOptions {
@@ -34,6 +35,7 @@ impl ClusterOptions {
             version,
             brokers: 1,
             properties: Vec::new(),
+            advertised: Vec::new(),
         }
     }
 
@@ -47,6 +49,20 @@ impl ClusterOptions {
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Gives each node a second listener that tells its clients to come to one of these ports of
+    /// 127.0.0.1 instead, the first node's first: those of a proxy that leads to
+    /// [`RealKafka::client_address`]. Brokers and administration stay on the other listener.
+    pub fn advertised(mut self, ports: &[u16]) -> Self {
+        self.advertised = ports.to_vec();
+        self
+    }
+
+    /// What node `id` is to tell clients, if not where it listens.
+    pub(super) fn advertised_port(&self, id: i32) -> Option<u16> {
+        let index = usize::try_from(id - 1).ok()?;
+        self.advertised.get(index).copied()
     }
 
     pub(super) fn version(&self) -> Version {
@@ -143,6 +159,16 @@ impl RealKafka {
     /// If there is no such node; so in all that follows.
     pub fn address(&self, id: i32) -> Result<String, Failure> {
         Ok(find(&mut self.nodes(), id)?.address())
+    }
+
+    /// Where a node's listener for clients behind a proxy really is.
+    ///
+    /// # Errors
+    ///
+    /// If it has none.
+    pub fn client_address(&self, id: i32) -> Result<String, Failure> {
+        let address = find(&mut self.nodes(), id)?.client_address();
+        address.ok_or_else(|| Failure::new(format!("node {id} has no listener for a proxy")))
     }
 
     /// The ids of all nodes, up or down.
@@ -303,9 +329,14 @@ impl RealKafka {
     }
 
     fn spawn_node(&self, id: i32) -> Result<Node, Failure> {
-        let port = Port::reserve()?;
-        let config = BrokerConfig::new(id, port.number(), &self.quorum, self.folder.path());
-        Node::spawn(&self.installation, &self.options, config, port)
+        let mut ports = vec![Port::reserve()?];
+        let mut config = BrokerConfig::new(id, ports[0].number(), &self.quorum, self.folder.path());
+        if let Some(advertised) = self.options.advertised_port(id) {
+            let port = Port::reserve()?;
+            config = config.behind_proxy(port.number(), advertised);
+            ports.push(port);
+        }
+        Node::spawn(&self.installation, &self.options, config, ports)
     }
 
     fn await_all(

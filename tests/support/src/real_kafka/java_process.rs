@@ -184,7 +184,8 @@ pub(super) fn tail(log: &Path) -> String {
 }
 
 /// A frozen process. It goes on when this is dropped, or when we die: a helper waits for the end of
-/// its own input, since a frozen process cannot notice the end of its.
+/// its own input, since a frozen process cannot notice the end of its. The helper outlives the
+/// interrupt from a keyboard, which goes to all of us.
 #[derive(Debug)]
 struct Pause {
     helper: Child,
@@ -192,7 +193,9 @@ struct Pause {
 
 impl Pause {
     fn new(pid: u32) -> Result<Self, Failure> {
-        let script = format!("kill -STOP {pid} && echo stopped && read line; kill -CONT {pid}");
+        let script = format!(
+            "trap '' INT TERM HUP; kill -STOP {pid} && echo stopped && read line; kill -CONT {pid}"
+        );
         let mut helper = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())
@@ -245,5 +248,25 @@ impl Drop for Pause {
     fn drop(&mut self) {
         drop(self.helper.stdin.take());
         let _ = self.helper.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frozen_process_goes_on_although_an_interrupt_went_to_its_helper() {
+        let mut frozen = Command::new("sleep").arg("600").spawn().unwrap();
+        let pause = Pause::new(frozen.id()).unwrap();
+        assert!(all_stopped(frozen.id()).unwrap());
+        let helper = pause.helper.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-INT", &helper]).status().unwrap().success());
+        drop(pause);
+        let is_stopped = all_stopped(frozen.id());
+        frozen.kill().unwrap();
+        frozen.wait().unwrap();
+        assert!(!is_stopped.unwrap(), "it stands still for ever");
     }
 }

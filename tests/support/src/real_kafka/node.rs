@@ -71,6 +71,8 @@ impl Quorum {
 pub(super) struct BrokerConfig {
     id: i32,
     port: u16,
+    /// Where clients behind a proxy arrive, and which port they are told.
+    behind_proxy: Option<(u16, u16)>,
     quorum: Quorum,
     folder: PathBuf,
 }
@@ -80,9 +82,17 @@ impl BrokerConfig {
         Self {
             id,
             port,
+            behind_proxy: None,
             quorum: quorum.clone(),
             folder: cluster_folder.join(format!("node-{id}")),
         }
+    }
+
+    /// With a second listener, `bound`, whose clients are told to come to `advertised`. Not with
+    /// ZooKeeper.
+    pub(super) fn behind_proxy(mut self, bound: u16, advertised: u16) -> Self {
+        self.behind_proxy = Some((bound, advertised));
+        self
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -154,10 +164,19 @@ impl BrokerConfig {
             ),
             None => ("broker", String::new()),
         };
+        let (proxied, advertised) = match self.behind_proxy {
+            Some((bound, told)) => (
+                format!(",CLIENT://127.0.0.1:{bound}"),
+                format!("advertised.listeners={client},CLIENT://127.0.0.1:{told}\n"),
+            ),
+            None => (String::new(), String::new()),
+        };
         format!(
-            "process.roles={roles}\nnode.id={id}\nlisteners={client}{controller}\n\
+            "process.roles={roles}\nnode.id={id}\nlisteners={client}{proxied}{controller}\n\
+             {advertised}\
              controller.quorum.voters={voters}\ncontroller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listener.security.protocol.map=\
+             PLAINTEXT:PLAINTEXT,CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n"
         )
     }
@@ -198,7 +217,7 @@ pub(super) struct Node {
     version: Version,
     process: Option<JavaProcess>,
     /// Ours as long as the node is, up or down.
-    _port: Port,
+    _ports: Vec<Port>,
 }
 
 impl Node {
@@ -207,7 +226,7 @@ impl Node {
         installation: &Installation,
         options: &ClusterOptions,
         config: BrokerConfig,
-        port: Port,
+        ports: Vec<Port>,
     ) -> Result<Self, Failure> {
         let mut node = Self {
             properties: config.prepare(installation, options)?,
@@ -215,7 +234,7 @@ impl Node {
             config,
             version: options.version(),
             process: None,
-            _port: port,
+            _ports: ports,
         };
         node.spawn_again(installation)?;
         Ok(node)
@@ -248,6 +267,11 @@ impl Node {
 
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.config.port)
+    }
+
+    pub(super) fn client_address(&self) -> Option<String> {
+        let (bound, _) = self.config.behind_proxy?;
+        Some(format!("127.0.0.1:{bound}"))
     }
 
     /// Whether it can answer.

@@ -1,5 +1,7 @@
 //! Records written and read by Kafka's own producer and consumer.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut};
 use serde_json::{Map, Value, json};
 
@@ -83,19 +85,51 @@ impl RealKafka {
         let question = json!({
             "op": "read", "topic": topic, "properties": self.properties(properties),
         });
-        let (count, bytes) = self.ask(|sidecar| sidecar.ask(question, &[]))?;
-        let mut rest = bytes.as_slice();
         let mut records = Vec::new();
-        while rest.has_remaining() {
-            records.push(read_record(&mut rest).ok_or_else(|| Failure::new("a record cut short"))?);
-        }
-        if count.as_u64() != u64::try_from(records.len()).ok() {
-            return Err(Failure::new(format!(
-                "{} records of {count}",
-                records.len()
-            )));
-        }
+        self.read_each(question, |record| records.push(record))?;
         Ok(records)
+    }
+
+    /// Hands all records of a topic over, those of each partition in order, without holding all of
+    /// them at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the ends that the partitions have now are not reached within `limit`.
+    pub fn for_each_record(
+        &self,
+        topic: &str,
+        limit: Duration,
+        on_record: impl FnMut(ConsumedRecord),
+    ) -> Result<(), Failure> {
+        let question = json!({
+            "op": "read", "topic": topic, "properties": self.properties(&[]),
+            "timeout_ms": limit.as_millis(),
+        });
+        self.read_each(question, on_record)
+    }
+
+    fn read_each(
+        &self,
+        question: Value,
+        mut on_record: impl FnMut(ConsumedRecord),
+    ) -> Result<(), Failure> {
+        let mut read: u64 = 0;
+        // A chunk ends where a record does.
+        let on_chunk = |chunk: Vec<u8>| {
+            let mut rest = chunk.as_slice();
+            while rest.has_remaining() {
+                let record = read_record(&mut rest);
+                on_record(record.ok_or_else(|| Failure::new("a record cut short"))?);
+                read += 1;
+            }
+            Ok(())
+        };
+        let count = self.ask(|sidecar| sidecar.ask_in_chunks(question, &[], on_chunk))?;
+        if count.as_u64() != Some(read) {
+            return Err(Failure::new(format!("{read} records of {count}")));
+        }
+        Ok(())
     }
 
     /// Writes records with Kafka's own producer; says where each went.

@@ -60,9 +60,24 @@ impl Sidecar {
     /// One question; gives what was answered and the bytes that came before it.
     pub(super) fn ask(
         &mut self,
-        mut question: Value,
+        question: Value,
         bytes: &[u8],
     ) -> Result<(Value, Vec<u8>), Failure> {
+        let mut chunks = Vec::new();
+        let said = self.ask_in_chunks(question, bytes, |chunk| {
+            chunks.extend(chunk);
+            Ok(())
+        })?;
+        Ok((said, chunks))
+    }
+
+    /// One question; hands the bytes that come before the answer over as they come.
+    pub(super) fn ask_in_chunks(
+        &mut self,
+        mut question: Value,
+        bytes: &[u8],
+        mut on_chunk: impl FnMut(Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
         question["bytes"] = json!(bytes.len());
         if question["timeout_ms"].is_null() {
             question["timeout_ms"] = json!(ANSWER.as_millis());
@@ -71,16 +86,15 @@ impl Sidecar {
         self.input.write_all(format!("{question}\n").as_bytes())?;
         self.input.write_all(bytes)?;
         self.input.flush()?;
-        let mut chunks = Vec::new();
         loop {
             match self.answers.recv_timeout(ANSWER + GRACE) {
-                Ok(Ok(Part::Chunk(chunk))) => chunks.extend(chunk),
+                Ok(Ok(Part::Chunk(chunk))) => on_chunk(chunk)?,
                 Ok(Ok(Part::End(mut end))) => {
                     self.lost = false;
                     return match end.get("error") {
                         Some(error) => Err(Failure::new(error.as_str().unwrap_or_default())
                             .during(&format!("{} {}", question["op"], question["topic"]))),
-                        None => Ok((end["ok"].take(), chunks)),
+                        None => Ok(end["ok"].take()),
                     };
                 }
                 Ok(Err(error)) => {
