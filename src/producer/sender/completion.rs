@@ -166,7 +166,6 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.sequences.forget(|slot| slot == sent.batch.slot);
         }
         let retry = self.may_retry(&batch, now);
-        let told = (code, &answer);
         match verdict {
             Verdict::Complete { .. } => {}
             Verdict::Retry if retry => {
@@ -179,23 +178,36 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
                 self.put_back(batch, (topic, sent), answered, now);
             }
-            Verdict::Refused if retry => self.on_refused(batch, (topic, sent), told, now),
-            Verdict::TooLarge => self.on_too_large(batch, topic, told, now),
-            Verdict::InvalidRecords => self.on_invalid_records(batch, topic, told, now),
-            Verdict::Retry | Verdict::Refused => {
-                let text = self.last_attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                self.fail(batch, failure, verdict == Verdict::Refused, now);
+            Verdict::Refused if retry => {
+                self.on_refused(batch, (topic, sent), (code, &answer), now);
             }
-            Verdict::Fail | Verdict::FailAll => {
-                let text = attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                if verdict == Verdict::FailAll {
-                    self.shared.set_fatal(&failure.error);
-                }
-                self.fail(batch, failure, false, now);
+            Verdict::TooLarge => self.on_too_large(batch, topic, (code, &answer), now),
+            Verdict::InvalidRecords => {
+                self.on_invalid_records(batch, topic, (code, &answer), now);
+            }
+            Verdict::Retry | Verdict::Refused | Verdict::Fail | Verdict::FailAll => {
+                self.fail_as_answered(batch, verdict, (code, &answer), now);
             }
         }
+    }
+
+    /// There is no other attempt after this answer.
+    fn fail_as_answered(
+        &mut self,
+        batch: ProducerBatch,
+        verdict: Verdict,
+        (code, answer): (ErrorCode, &PartitionProduceResponse),
+        now: Instant,
+    ) {
+        let text = match verdict {
+            Verdict::Retry | Verdict::Refused => self.last_attempt_text(&batch, now),
+            _ => attempt_text(&batch, now),
+        };
+        let failure = rejected(&text, code, answer, batch.record_count());
+        if verdict == Verdict::FailAll {
+            self.shared.set_fatal(&failure.error);
+        }
+        self.fail(batch, failure, verdict == Verdict::Refused, now);
     }
 
     /// Whether metadata has another topic of this name by now, or none (R57).
