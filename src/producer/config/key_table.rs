@@ -202,8 +202,8 @@ pub(super) static KEYS: &[Key] = &[
         Kind::long(0),
         (Some("300000"), LOW),
         |settings, value| settings.rebootstrap_trigger = value.ms(),
-        "After so long without metadata the producer begins anew with `bootstrap.servers`; having begun anew, \
-         not before `request.timeout.ms`.",
+        "After so long without metadata the producer begins anew with `bootstrap.servers`; not within a \
+         second, nor, having begun anew, within `request.timeout.ms`.",
     ),
     key(
         "metadata.recovery.strategy",
