@@ -10,6 +10,7 @@
 //! closing.rs: what close gives back
 //! ```
 
+mod callback_thread;
 mod callbacks;
 mod calls;
 mod closing;
@@ -66,29 +67,6 @@ impl Applications {
             producer: Some(producer),
             knows_of_close: false,
             callbacks: None,
-        }
-    }
-
-    /// Callbacks run on a thread of their own.
-    pub(crate) fn set_callback_thread(&mut self, callbacks: CallbackThread) {
-        *lock(&self.shared.callbacks_busy_until) = Some(Duration::ZERO);
-        self.callbacks = Some(callbacks);
-    }
-
-    /// When the thread of the callbacks can run the next ones, if there are any.
-    pub(crate) fn next_callbacks(&self) -> Option<Duration> {
-        let waits = self
-            .callbacks
-            .as_ref()
-            .is_some_and(CallbackThread::has_work);
-        waits.then(|| lock(&self.shared.callbacks_busy_until).unwrap_or_default())
-    }
-
-    fn run_callbacks(&mut self, now: Duration) {
-        while self.next_callbacks().is_some_and(|at| at <= now) {
-            if let Some(callbacks) = &self.callbacks {
-                callbacks.turn();
-            }
         }
     }
 
