@@ -69,6 +69,7 @@ pub(crate) enum Plant {
     CompletedTwice,
     ReleasedEarly,
     AdoptedAnyway,
+    SilentLoss,
     HashOrder,
 }
 
@@ -419,6 +420,11 @@ mod table {
             Plant::AdoptedAnyway,
             "P1",
             "With topic.recreation.policy=fail, what was on its way to the old topic goes to the new one.",
+        ),
+        (
+            Plant::SilentLoss,
+            "P1",
+            "Nothing is said of acknowledged records that a broker has lost.",
         ),
         (
             Plant::HashOrder,

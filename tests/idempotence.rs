@@ -212,6 +212,24 @@ fn only_broker_that_stops_and_comes_back_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn all_brokers_that_stop_and_come_back_lose_and_repeat_nothing() {
+    let _limit = Limit::new(secs(60));
+    let kafka = EmbeddedKafka::start(cluster(3));
+    let mut ledger = Ledger::default();
+    let producer = warm(&kafka, busy(&kafka), &mut ledger);
+    kafka.with(|cluster| cluster.fault(Fault::hold(On::produce()).times(3)));
+    ledger.send_many(&producer, TOPIC, PARTITIONS, RECORDS);
+    for node in 1..=3 {
+        kafka.stop_broker(node);
+    }
+    ledger.send_many(&producer, TOPIC, PARTITIONS, RECORDS);
+    for node in 1..=3 {
+        kafka.start_broker(node);
+    }
+    ledger.assert_all_delivered(&kafka);
+}
+
+#[test]
 fn late_responses_with_five_in_flight_keep_every_partitions_order() {
     survives(1, add(Fault::delay(On::produce(), 15).times(40)));
 }

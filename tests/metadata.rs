@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use kafka_producer::{ErrorKind, Persistence, ProducerRecord, Resolver, SendHandle};
+use kafka_producer::{
+    ErrorKind, Persistence, ProducerConfig, ProducerRecord, Resolver, SendHandle,
+};
 use kafka_test_support::{
     Api, Change, Cluster, ClusterConfig, EmbeddedKafka, Fault, On, VersionProfile, What,
 };
@@ -40,6 +42,8 @@ fn metadata_requests(kafka: &EmbeddedKafka) -> usize {
         events.filter(|event| is_metadata(&event.what)).count()
     })
 }
+
+const REBOOTSTRAP_REQUIRED: i16 = 129;
 
 fn connections(kafka: &EmbeddedKafka) -> Vec<u64> {
     let nodes = kafka.with(|cluster| cluster.nodes());
@@ -243,6 +247,113 @@ fn all_known_brokers_replaced_are_found_through_bootstrap_again() {
     });
     kafka.stop_broker(2);
     ledger.send_many(&producer, "t", 2, 20);
+    ledger.assert_all_delivered(&kafka);
+}
+
+/// The whole cluster moves to other ports at once, and only the bootstrap name leads there.
+fn cluster_that_moved_is_found(change: impl Fn(ProducerConfig) -> ProducerConfig) {
+    let _limit = Limit::new(secs(40));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 2));
+    let direct = |node| SocketAddr::from(([127, 0, 0, 1], kafka.port(node)));
+    let address = |proxy: &Proxy| SocketAddr::from(([127, 0, 0, 1], proxy.port()));
+    let proxies = || [Proxy::to(direct(1)), Proxy::to(direct(2))];
+    let tell = |proxies: &[Proxy; 2]| {
+        kafka.with(|cluster| {
+            cluster.set_endpoint(1, "127.0.0.1", proxies[0].port());
+            cluster.set_endpoint(2, "127.0.0.1", proxies[1].port());
+        });
+    };
+    let old = proxies();
+    tell(&old);
+    let names = Arc::new(Moving {
+        now: Mutex::new(address(&old[0])),
+    });
+    let config = config_for("kafka.example:9092").resolver(Arc::<Moving>::clone(&names));
+    let producer = start(change(config));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 2, 20);
+    producer.flush().unwrap();
+    let new = proxies();
+    *lock(&names.now) = address(&new[1]);
+    tell(&new);
+    drop(old);
+    ledger.send_many(&producer, "t", 2, 20);
+    producer.flush().unwrap();
+    ledger.assert_all_delivered(&kafka);
+}
+
+#[test]
+fn all_brokers_at_new_ports_are_found_through_the_bootstrap_name() {
+    cluster_that_moved_is_found(|config| config.metadata_rebootstrap(true));
+}
+
+#[test]
+fn all_brokers_at_new_ports_are_found_with_a_trigger_of_zero() {
+    cluster_that_moved_is_found(|config| config.metadata_rebootstrap_trigger(ms(0)));
+}
+
+#[test]
+fn broker_that_requires_to_begin_anew_is_left_and_loses_and_repeats_nothing() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 2));
+    let producer = start(config(&kafka));
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 2, 20);
+    producer.flush().unwrap();
+    let before = connections(&kafka);
+    kafka.with(|cluster| {
+        cluster.fault(Fault::error(On::metadata(), REBOOTSTRAP_REQUIRED));
+        // A reason to ask for metadata.
+        cluster.fault(Fault::error(On::produce(), 6));
+    });
+    ledger.send_many(&producer, "t", 2, 20);
+    producer.flush().unwrap();
+    eventually("the producer begins anew", || {
+        let now = connections(&kafka);
+        now.iter().zip(&before).any(|(now, before)| now > before)
+    });
+    ledger.send_many(&producer, "t", 2, 20);
+    ledger.assert_all_delivered(&kafka);
+}
+
+#[test]
+fn metadata_that_leaves_things_out_for_a_while_only_delays() {
+    for hide in [
+        |hidden| Change::HideTopic("t".to_owned(), None, hidden),
+        |hidden| Change::HidePartition("t".to_owned(), 1, None, hidden),
+        |hidden| Change::HideBroker(2, None, hidden),
+    ] {
+        let _limit = Limit::new(secs(30));
+        let kafka = EmbeddedKafka::start(ClusterConfig::brokers(2).topic("t", 2));
+        let producer = start(config(&kafka).metadata_max_age(ms(20)));
+        let mut ledger = Ledger::default();
+        ledger.send_many(&producer, "t", 2, 20);
+        producer.flush().unwrap();
+        kafka.with(|cluster| cluster.apply(hide(true)));
+        let before = metadata_requests(&kafka);
+        eventually("metadata without it is read", || {
+            metadata_requests(&kafka) > before + 1
+        });
+        ledger.send_many(&producer, "t", 2, 20);
+        kafka.with(|cluster| cluster.apply(hide(false)));
+        ledger.assert_all_delivered(&kafka);
+    }
+}
+
+#[test]
+fn topic_that_was_forbidden_and_is_allowed_later_takes_records_without_a_new_producer() {
+    let _limit = Limit::new(secs(30));
+    let kafka = EmbeddedKafka::start(ClusterConfig::brokers(1).topic("t", 1).topic("secret", 1));
+    kafka.with(|cluster| cluster.apply(Change::SetAuthorized("secret".to_owned(), false)));
+    let producer = start(config(&kafka));
+    let refused = producer
+        .send(ProducerRecord::new("secret", "v"))
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TopicAuthorization);
+    let mut ledger = Ledger::default();
+    ledger.send_many(&producer, "t", 1, 10);
+    kafka.with(|cluster| cluster.apply(Change::SetAuthorized("secret".to_owned(), true)));
+    ledger.send_many(&producer, "secret", 1, 10);
     ledger.assert_all_delivered(&kafka);
 }
 

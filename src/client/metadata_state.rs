@@ -319,7 +319,8 @@ impl MetadataState {
 
     /// `metadata.max.age.ms`, but never so short that brokers are asked without a pause.
     fn max_age(&self) -> Duration {
-        self.config.max_age.max(self.config.retry_backoff)
+        let config = &self.config;
+        config.max_age.max(config.retry_backoff).max(SHORTEST_AGE)
     }
 
     /// What the next request asks for (B12).
@@ -599,6 +600,8 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
         index.is_some_and(|index| index < known.partitions.len())
     })
 }
+
+const SHORTEST_AGE: Duration = Duration::from_millis(1);
 
 /// From this version of Metadata on an epoch in an answer is the leader's, not a guess.
 const EPOCHS_ARE_RELIABLE: i16 = 9;

@@ -37,6 +37,8 @@ pub(crate) enum MetadataRecovery {
 pub(super) struct MetadataUpdater {
     metadata: Arc<Metadata>,
     recovery: MetadataRecovery,
+    /// `request.timeout.ms`
+    request_timeout: Duration,
     is_in_flight: bool,
     /// When the attempts began that have not succeeded yet.
     attempts_since: Option<Instant>,
@@ -53,10 +55,15 @@ pub(super) enum Usable {
 }
 
 impl MetadataUpdater {
-    pub(super) fn new(metadata: Arc<Metadata>, recovery: MetadataRecovery) -> Self {
+    pub(super) fn new(
+        metadata: Arc<Metadata>,
+        recovery: MetadataRecovery,
+        request_timeout: Duration,
+    ) -> Self {
         Self {
             metadata,
             recovery,
+            request_timeout,
             is_in_flight: false,
             attempts_since: None,
             is_sent_away: false,
@@ -73,14 +80,19 @@ impl MetadataUpdater {
         self.metadata.update_failed(now, random);
     }
 
-    /// When to begin again with the bootstrap addresses if nothing comes before.
+    /// When to begin again with the bootstrap addresses if nothing comes before. One answer is given
+    /// some time, whoever has just begun again the most: a shorter trigger would never let any come.
     pub(super) fn rebootstrap_at(&self) -> Option<Instant> {
-        match self.recovery {
-            MetadataRecovery::None => None,
-            MetadataRecovery::Rebootstrap { trigger } => {
-                Some(deadline(self.attempts_since?, trigger))
-            }
-        }
+        let MetadataRecovery::Rebootstrap { trigger } = self.recovery else {
+            return None;
+        };
+        let since = self.attempts_since?;
+        let least = if self.metadata.cluster().is_bootstrap() {
+            self.request_timeout
+        } else {
+            self.request_timeout.min(LEAST_TRIGGER)
+        };
+        Some(deadline(since, trigger.max(least)))
     }
 
     fn can_rebootstrap(&self) -> bool {
@@ -107,6 +119,8 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         if choice.is_none() && self.nobody_is_left() {
             log::info!("no known broker can be reached, beginning again with bootstrap.servers");
             self.metadata.rebootstrap();
+            // What was tried before does not count against the bootstrap addresses.
+            self.updater.attempts_since = Some(now);
             choice = self.choose_node(now);
         }
         match choice {
@@ -287,6 +301,9 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         self.metadata.rebootstrap();
     }
 }
+
+/// What an answer may take before known brokers count as lost.
+const LEAST_TRIGGER: Duration = Duration::from_secs(1);
 
 /// Leaves out what cannot be a broker: an id below zero is a bootstrap address's own, and of a node
 /// that is named with two addresses nobody can tell which one is right. Once known, a wrong address

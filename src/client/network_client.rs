@@ -104,7 +104,11 @@ impl<S: Selectable, T> NetworkClient<S, T> {
             random.split(),
         );
         Self {
-            updater: MetadataUpdater::new(Arc::clone(&metadata), config.metadata_recovery),
+            updater: MetadataUpdater::new(
+                Arc::clone(&metadata),
+                config.metadata_recovery,
+                config.request_timeout,
+            ),
             in_flight: InFlightRequests::new(config.max_in_flight),
             config,
             selector,

@@ -1,4 +1,4 @@
-//! Appends, drains, retries, expiries, aborts and a close in any order, against a model that knows of
+//! Appends, drains, retries, splits, expiries, aborts and a close in any order, against a model that knows of
 //! each record where it must be.
 //!
 //! What must hold: batches leave a partition in the order of their records, and hold each of them once;
@@ -362,9 +362,10 @@ impl Model {
         }
     }
 
-    /// An attempt failed after which there is to be another.
+    /// An attempt failed after which there is to be another, of the whole or of its pieces.
     fn put_back(&mut self, input: &mut Input<'_>) {
-        let proves = input.below(2) == 0;
+        let choice = input.below(4);
+        let proves = choice % 2 == 0;
         let Some(mut one) = self.on_their_way.pop_back() else {
             return;
         };
@@ -379,7 +380,25 @@ impl Model {
         if let Some(queue) = self.queued.get_mut(partition) {
             queue.extend(&records);
         }
-        self.drainer.reenqueue(one.batch, self.clock.now());
+        let now = self.clock.now();
+        if choice == 2 && one.proved && records.len() > 1 {
+            self.split(one.batch, input.below(records.len()));
+        } else {
+            self.drainer.reenqueue(one.batch, now);
+        }
+    }
+
+    /// At this record; the first one stands for by half.
+    fn split(&mut self, batch: ProducerBatch, at: usize) {
+        let slot = batch.id().slot;
+        let points = match u32::try_from(at) {
+            Ok(0) | Err(_) => batch.split_points(usize::MAX),
+            Ok(at) => vec![at],
+        };
+        let pieces = batch.split(&points);
+        assert_eq!(pieces.len(), points.len() + 1);
+        let now = self.clock.now();
+        self.drainer.reenqueue_pieces(slot, pieces, now);
     }
 
     fn expire(&mut self) {

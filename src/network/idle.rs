@@ -3,7 +3,8 @@
 //!
 //! Thread: Sender. Locks: none. Unlike Java's ordered map, a use is one store: the oldest is looked
 //! for only when it may have expired. What happens during a wait is stamped when the next one
-//! begins, because the time during it is not known here; that errs on the later side.
+//! begins, because the time during it is not known here; that errs on the later side. Whoever waits, for
+//! the connect or for an answer, is not idle: that has timeouts of its own, which may be longer.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ pub(super) struct IdleExpiry {
     max_idle: Option<Duration>,
     last_used: Vec<Option<Instant>>,
     used_since: Vec<usize>,
+    /// What each channel waits for: the connect, answers.
+    awaited: Vec<usize>,
     /// Nothing can expire before.
     next_check: Option<Instant>,
 }
@@ -24,6 +27,7 @@ impl IdleExpiry {
             max_idle,
             last_used: Vec::new(),
             used_since: Vec::new(),
+            awaited: Vec::new(),
             next_check: None,
         }
     }
@@ -34,6 +38,7 @@ impl IdleExpiry {
         };
         if index >= self.last_used.len() {
             self.last_used.resize(index + 1, None);
+            self.awaited.resize(index + 1, 0);
         }
         self.set(index, Some(now));
         if self.next_check.is_none() {
@@ -43,6 +48,9 @@ impl IdleExpiry {
 
     pub(super) fn closed(&mut self, index: usize) {
         self.set(index, None);
+        if let Some(awaited) = self.awaited.get_mut(index) {
+            *awaited = 0;
+        }
         self.used_since.retain(|used| *used != index);
     }
 
@@ -53,11 +61,32 @@ impl IdleExpiry {
         }
     }
 
+    /// It waits for one thing more.
+    pub(super) fn awaits(&mut self, index: usize) {
+        if let Some(awaited) = self.awaited.get_mut(index) {
+            *awaited += 1;
+        }
+    }
+
+    /// So many things that it waited for have come.
+    pub(super) fn has_come(&mut self, index: usize, count: usize) {
+        if let Some(awaited) = self.awaited.get_mut(index) {
+            *awaited = awaited.saturating_sub(count);
+        }
+    }
+
     /// Stamps what was used since the last call.
     pub(super) fn begin_poll(&mut self, now: Instant) {
         while let Some(index) = self.used_since.pop() {
             self.set(index, Some(now));
+            if let (None, Some(max_idle)) = (self.next_check, self.max_idle) {
+                self.next_check = now.checked_add(max_idle);
+            }
         }
+    }
+
+    fn is_waiting(&self, index: usize) -> bool {
+        self.awaited.get(index).is_some_and(|awaited| *awaited > 0)
     }
 
     /// `timeout`, or less if a connection may expire before.
@@ -77,7 +106,7 @@ impl IdleExpiry {
             .last_used
             .iter()
             .enumerate()
-            .filter(|(index, _)| !self.used_since.contains(index))
+            .filter(|(index, _)| !self.used_since.contains(index) && !self.is_waiting(*index))
             .filter_map(|(index, used)| Some(((*used)?, index)))
             .min();
         let expiry = oldest.and_then(|(used, index)| Some((used.checked_add(max_idle)?, index)));
@@ -88,9 +117,8 @@ impl IdleExpiry {
                 None
             }
             None => {
-                // All were used just now, or there are none.
-                let any = self.last_used.iter().any(Option::is_some);
-                self.next_check = any.then(|| now.checked_add(max_idle)).flatten();
+                // All wait or were used just now, which the next poll stamps, or there are none.
+                self.next_check = None;
                 None
             }
         }
@@ -166,7 +194,29 @@ mod tests {
         idle.begin_poll(start + IDLE);
         idle.used(0);
         assert_eq!(idle.expired(start + IDLE), None);
+        idle.begin_poll(start + IDLE);
         assert_eq!(idle.limit(IDLE * 9, start + IDLE), IDLE);
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_not_idle_however_short_the_time() {
+        for max_idle in [Duration::ZERO, Duration::from_millis(1)] {
+            let start = Time::default().now();
+            let mut idle = IdleExpiry::new(Some(max_idle));
+            idle.opened(0, start);
+            idle.awaits(0);
+            idle.awaits(0);
+            assert_eq!(idle.expired(at(9)(start)), None);
+            assert_eq!(idle.limit(IDLE, at(9)(start)), IDLE, "it has no timer");
+            idle.used(0);
+            idle.has_come(0, 1);
+            assert_eq!(idle.expired(at(9)(start)), None, "another one is due");
+            idle.used(0);
+            idle.has_come(0, 5);
+            idle.begin_poll(at(9)(start));
+            assert_eq!(idle.limit(IDLE, at(9)(start)), max_idle);
+            assert_eq!(idle.expired(at(9)(start) + max_idle), Some(0));
+        }
     }
 
     #[test]

@@ -149,8 +149,10 @@ impl Selector {
         if channel.finish_connect() {
             log::debug!("node {}: connected", channel.node());
             out.connected.push(channel.node());
+            self.idle.has_come(index_of(token), 1);
         }
         let node = channel.node();
+        let before = out.receives.len();
         let mut receive = |frame| out.receives.push(Received { node, frame });
         // A channel that failed in `send` is read once more: see `KafkaChannel::read`.
         if channel.is_readable() || channel.has_failed() {
@@ -163,6 +165,8 @@ impl Selector {
         if channel.has_failed() && !had_failed {
             channel.read(&mut self.scratch, limits, &mut receive);
         }
+        let answers = out.receives.len() - before;
+        self.idle.has_come(index_of(token), answers);
         self.settle(token);
         if self
             .channels
@@ -215,6 +219,7 @@ impl Selector {
         }
         self.channels.insert(channel);
         self.idle.opened(index_of(token), now);
+        self.idle.awaits(index_of(token));
         Ok(())
     }
 
@@ -291,6 +296,9 @@ impl Selectable for Selector {
             }
             return false;
         };
+        if send.send.may_wait() {
+            self.idle.awaits(index_of(token));
+        }
         let completed = self.channels.get_mut(token).and_then(|channel| {
             channel.set_send(send);
             channel.write()

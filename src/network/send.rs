@@ -37,6 +37,7 @@ impl Send {
     /// whichever `poll` returns next, and does not cut that one's wait short. That saves one turn
     /// of the Sender per request.
     #[must_use]
+    /// That is, an answer is expected.
     pub(crate) fn completion_may_wait(mut self) -> Self {
         self.completion_may_wait = true;
         self

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::attempt::attempt;
 use super::coverage::Coverage;
@@ -17,6 +17,8 @@ use super::ledger::Violation;
 use super::run::Report;
 use super::scenario::Scenario;
 use super::streams::derive;
+use super::watchdog::Watchdog;
+use crate::planted::Plant;
 use crate::time::Time;
 
 /// Which seeds, and how.
@@ -31,6 +33,22 @@ pub(crate) struct Order {
     pub(crate) most_failures: usize,
     /// How long one seed may take before it counts as one that does not end.
     pub(crate) longest_seed: Duration,
+    /// What workers have planted.
+    pub(crate) plant: Option<Plant>,
+}
+
+impl Order {
+    /// Plants for the calling thread what is to be planted, until the guard is dropped.
+    #[cfg(feature = "planted")]
+    pub(super) fn set_planted(&self) -> crate::planted::PlantedGuard {
+        crate::planted::set_planted(self.plant)
+    }
+
+    /// Nothing can be.
+    #[cfg(not(feature = "planted"))]
+    pub(super) fn set_planted(&self) -> impl Sized + use<> {
+        debug_assert_eq!(self.plant, None, "the feature planted is missing");
+    }
 }
 
 /// What one seed came to.
@@ -87,8 +105,7 @@ pub(crate) fn campaign(order: &Order, mut progress: impl FnMut(&Tally)) -> Tally
                 .expect("a thread can be started");
         }
         drop(sender);
-        let mut watch = Watch::new(order);
-        watch.add_up(&receiver, |tally| {
+        add_up(order, &receiver, |tally| {
             if tally.failures.len() >= order.most_failures {
                 stop_at.store(0, Ordering::Relaxed);
             }
@@ -104,6 +121,7 @@ fn work(
     sender: &Sender<Message>,
 ) {
     let time = Time::default();
+    let _plant = order.set_planted();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
         if index >= stop_at.load(Ordering::Relaxed) {
@@ -151,51 +169,28 @@ pub(crate) fn draw(seed: u64, all: bool) -> Scenario {
     Scenario::draw(seed, if all { Mix::All } else { Mix::Default })
 }
 
-/// Adds up, and looks at the clock.
-struct Watch<'o> {
-    order: &'o Order,
-    time: Time,
-    running: BTreeMap<usize, (u64, Instant)>,
-    tally: Tally,
-}
+/// So often somebody looks at the clock.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 
-const EVERY: Duration = Duration::from_secs(1);
-
-impl<'o> Watch<'o> {
-    fn new(order: &'o Order) -> Self {
-        Self {
-            order,
-            time: Time::default(),
-            running: BTreeMap::new(),
-            tally: Tally::default(),
-        }
-    }
-
-    fn add_up(&mut self, receiver: &Receiver<Message>, mut seen: impl FnMut(&Tally)) -> Tally {
-        loop {
-            match receiver.recv_timeout(EVERY) {
-                Ok(Message::Begins(worker, seed)) => {
-                    self.running.insert(worker, (seed, self.time.now()));
-                }
-                Ok(Message::Done(worker, outcome, twice)) => {
-                    self.running.remove(&worker);
-                    self.tally.twice += u64::from(twice);
-                    self.tally.add(*outcome);
-                    seen(&self.tally);
-                }
-                Err(RecvTimeoutError::Timeout) => seen(&self.tally),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return std::mem::take(&mut self.tally);
-                }
+/// Until the last worker is gone.
+fn add_up(order: &Order, receiver: &Receiver<Message>, mut seen: impl FnMut(&Tally)) -> Tally {
+    let mut watchdog = Watchdog::new(order.longest_seed);
+    let mut tally = Tally::default();
+    loop {
+        match receiver.recv_timeout(EVERY) {
+            Ok(Message::Begins(worker, seed)) => {
+                watchdog.begins(worker, format!("SIM_SEED={seed}"));
             }
-            let now = self.time.now();
-            let mut running = self.running.values();
-            let longest = self.order.longest_seed;
-            if let Some((seed, _)) = running.find(|(_, began)| now - *began > longest) {
-                eprintln!("SIM_SEED={seed} has not ended after {longest:?} of real time");
-                std::process::exit(1);
+            Ok(Message::Done(worker, outcome, twice)) => {
+                watchdog.ends(worker);
+                tally.twice += u64::from(twice);
+                tally.add(*outcome);
+                seen(&tally);
             }
+            Err(RecvTimeoutError::Timeout) => seen(&tally),
+            Err(RecvTimeoutError::Disconnected) => return tally,
         }
+        watchdog.look();
     }
 }
 
@@ -260,6 +255,7 @@ pub(crate) fn differences(
         for worker in 0..order.threads.max(1) {
             let (sender, kinds, next, clock) = (sender.clone(), &kinds, &next, clock.clone());
             let job = move || {
+                let _plant = order.set_planted();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let kind = usize::try_from(index).ok().and_then(|at| kinds.get(at));
@@ -317,6 +313,7 @@ mod tests {
             threads: 2,
             most_failures: 1,
             longest_seed: Duration::from_secs(100),
+            plant: None,
         }
     }
 
@@ -345,6 +342,19 @@ mod tests {
         seeds.sort_unstable();
         assert_eq!(seeds, [5, 6, 7, 8, 9, 10, 11]);
         assert_eq!(tally.seeds, 7);
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn campaign_with_a_plant_has_it_on_every_worker() {
+        let planted = Order {
+            plant: Some(Plant::CompletedTwice),
+            most_failures: 100,
+            ..order(0, 6)
+        };
+        let tally = campaign(&planted, |_| {});
+        assert!(tally.failures.len() >= 3, "{:?}", tally.failures.keys());
+        assert!(campaign(&order(0, 6), |_| {}).failures.is_empty());
     }
 
     #[test]

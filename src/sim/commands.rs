@@ -24,6 +24,7 @@ use super::report;
 use super::scenario::Scenario;
 use super::shrink::{Budget, shrink};
 use super::text;
+use crate::planted::Plant;
 use crate::time::Time;
 
 /// So many seeds `cargo test` simulates in the debug profile.
@@ -37,7 +38,7 @@ fn command() {
     let outcome = match command.as_str() {
         "sim" => sim(),
         "cover" => cover(),
-        "replay" => planted().and_then(|_plant| replay()),
+        "replay" => replay(),
         #[cfg(feature = "planted")]
         "plants" => plants(),
         other => Err(format!("SIM_COMMAND cannot be {other:?}")),
@@ -65,6 +66,7 @@ fn without_command() {
         threads: cores(),
         most_failures: 1,
         longest_seed: Duration::from_secs(300),
+        plant: None,
     };
     let tally = campaign(&order, |_| {});
     if let Some((seed, violations)) = tally.failures.first_key_value() {
@@ -97,13 +99,19 @@ fn order() -> Result<Order, String> {
         all: env::var_os("SIM_ALL").is_some(),
         threads: parsed("SIM_THREADS", cores())?,
         most_failures: 20,
-        longest_seed: Duration::from_secs(120),
+        longest_seed: LONGEST_SEED,
+        plant: planted()?,
     })
 }
+
+/// Real time.
+const LONGEST_SEED: Duration = Duration::from_secs(120);
 
 /// A campaign. False: something was violated.
 fn sim() -> Result<bool, String> {
     let order = order()?;
+    // Regressions and shrinking are this thread's.
+    let _plant = order.set_planted();
     let time = Time::default();
     let began = time.now();
     let mut is_well = repeat_regressions();
@@ -192,6 +200,7 @@ fn shrink_and_tell(scenario: &Scenario, expected: &str, seed: u64) {
 
 /// One seed, in words.
 fn replay() -> Result<bool, String> {
+    let _plant = order()?.set_planted();
     let scenario = match env::var("SIM_FILE") {
         Ok(file) => {
             let read = std::fs::read_to_string(&file).map_err(|why| format!("{file}: {why}"))?;
@@ -214,20 +223,19 @@ fn replay() -> Result<bool, String> {
     Ok(report.violations.is_empty())
 }
 
-/// Plants what is asked for, until it is dropped.
+/// What is to be planted.
 #[cfg(feature = "planted")]
-fn planted() -> Result<Option<crate::planted::PlantedGuard>, String> {
-    let Ok(name) = env::var("SIM_PLANT") else {
-        return Ok(None);
-    };
-    let plant = name.parse().map(Some)?;
-    Ok(Some(crate::planted::set_planted(plant)))
+fn planted() -> Result<Option<Plant>, String> {
+    env::var("SIM_PLANT")
+        .ok()
+        .map(|name| name.parse())
+        .transpose()
 }
 
 #[cfg(not(feature = "planted"))]
-fn planted() -> Result<(), String> {
+fn planted() -> Result<Option<Plant>, String> {
     match env::var_os("SIM_PLANT") {
-        None => Ok(()),
+        None => Ok(None),
         Some(_) => Err("SIM_PLANT needs a build with the feature planted".to_owned()),
     }
 }
@@ -236,7 +244,6 @@ fn planted() -> Result<(), String> {
 #[cfg(feature = "planted")]
 fn plants() -> Result<bool, String> {
     use super::plants::{Search, is_of_catalogue, search};
-    use crate::planted::Plant;
 
     let starts = env::var("SIM_FROM").unwrap_or_else(|_| "0,1000000,2000000".to_owned());
     let starts = starts.split(',').map(|start| {
@@ -263,7 +270,8 @@ fn plants() -> Result<bool, String> {
         all: false,
         threads: parsed("SIM_THREADS", cores())?,
         most_failures: 1,
-        longest_seed: Duration::MAX,
+        longest_seed: LONGEST_SEED,
+        plant: None,
     };
     println!("{}", report::plants_head(&wanted.starts));
     let rows = search(&wanted, &order, |row| println!("{}", report::plant(row)));

@@ -69,7 +69,8 @@ impl Caller {
             let mut call = self.in_send.take().unwrap_or_else(|| {
                 let value: Field = Some(Bytes::from_static(&[b'x'; 1_000]));
                 let record = ProducerRecord::new(self.topic, value).key(Field::None);
-                let (latencies, clock, due) = (self.latencies.clone(), Arc::clone(clock), self.due);
+                let (latencies, clock, due) =
+                    (Arc::clone(&self.latencies), Arc::clone(clock), self.due);
                 let callback = Callback::once(move |_| note(&latencies, due, clock.elapsed()));
                 producer.begin_send(record, Some(callback))
             });

@@ -41,5 +41,6 @@ mod shrink;
 mod streams;
 mod text;
 mod trace;
+mod watchdog;
 mod wire;
 mod world;

@@ -53,6 +53,7 @@ impl Plain for ConfigPlan {
             metadata_max_idle_ms: 300_000,
             rebootstrap_trigger_ms: None,
             ignore_keys: false,
+            fails_recreated: false,
             callback_thread: false,
             first_sequence: 0,
             contradictions: Vec::new(),

@@ -4,11 +4,12 @@
 //! Locks: none.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 
 use super::attempt::attempt;
-use super::campaign::{Order, compare, draw};
+use super::campaign::{EVERY, Order, compare, draw};
+use super::watchdog::Watchdog;
 use crate::planted::{Plant, set_planted};
 
 /// From where seeds are counted, and how many are tried from each.
@@ -32,45 +33,76 @@ pub(super) struct Find {
 /// One line of the table: a plant, and from each start what was found.
 pub(super) type Row = (Plant, Vec<Option<Find>>);
 
-/// Looks for all of them; `told` of each as soon as it is known.
+/// What a worker tells.
+enum Message {
+    Begins(Plant, u64),
+    /// With its place among the plants.
+    Done(usize, Row),
+}
+
+/// Looks for all of them; `told` of each as soon as it is known. A seed that does not end is told by
+/// its number, and ends the process.
 pub(super) fn search(search: &Search, order: &Order, mut told: impl FnMut(&Row)) -> Vec<Row> {
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
-    let mut rows: Vec<(usize, Row)> = thread::scope(|scope| {
+    let mut rows: Vec<(usize, Row)> = Vec::new();
+    thread::scope(|scope| {
         for worker in 0..order.threads.max(1) {
             let (sender, next) = (sender.clone(), &next);
-            let job = move || {
-                while let Some(row) = row(search, next, order.all) {
-                    let _ = sender.send(row);
-                }
-            };
+            let job = move || work(worker, (search, order), next, &sender);
             thread::Builder::new()
                 .name(format!("sim-{worker}"))
                 .spawn_scoped(scope, job)
                 .expect("a thread can be started");
         }
         drop(sender);
-        receiver.iter().inspect(|(_, row)| told(row)).collect()
+        let mut watchdog = Watchdog::new(order.longest_seed);
+        loop {
+            match receiver.recv_timeout(EVERY) {
+                Ok((worker, Message::Begins(plant, seed))) => {
+                    watchdog.begins(worker, format!("SIM_PLANT={plant} SIM_SEED={seed}"));
+                }
+                Ok((worker, Message::Done(index, row))) => {
+                    watchdog.ends(worker);
+                    told(&row);
+                    rows.push((index, row));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            watchdog.look();
+        }
     });
     rows.sort_by_key(|(index, _)| *index);
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// The next plant that nobody looks for yet.
-fn row(search: &Search, next: &AtomicUsize, all: bool) -> Option<(usize, Row)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    let plant = *search.plants.get(index)?;
-    let finds = search
-        .starts
-        .iter()
-        .map(|start| find(plant, (*start, search.most), all))
-        .collect();
-    Some((index, (plant, finds)))
+/// One plant after the other that nobody looks for yet.
+fn work(
+    worker: usize,
+    (search, order): (&Search, &Order),
+    next: &AtomicUsize,
+    sender: &Sender<(usize, Message)>,
+) {
+    loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(plant) = search.plants.get(index).copied() else {
+            return;
+        };
+        let begins = |seed| drop(sender.send((worker, Message::Begins(plant, seed))));
+        let finds = search
+            .starts
+            .iter()
+            .map(|start| find(plant, (*start, search.most), order.all, begins))
+            .collect();
+        drop(sender.send((worker, Message::Done(index, (plant, finds)))));
+    }
 }
 
-fn find(plant: Plant, (start, most): (u64, u64), all: bool) -> Option<Find> {
+fn find(plant: Plant, (start, most): (u64, u64), all: bool, begins: impl Fn(u64)) -> Option<Find> {
     (0..most).find_map(|index| {
         let seed = start.wrapping_add(index);
+        begins(seed);
         let property = violated(plant, seed, all)?;
         Some(Find {
             seed,

@@ -115,7 +115,7 @@ pub(super) fn speed(tally: &Tally, since: Duration, threads: usize) -> String {
 pub(super) fn plants_head(starts: &[u64]) -> String {
     let mut text = format!("{:<16}", "plant");
     for start in starts {
-        let _ = write!(text, "{:>18}", format!("seeds from {start}"));
+        let _ = write!(text, " {:>18}", format!("seeds from {start}"));
     }
     text.push_str("  property, bug");
     text
@@ -130,12 +130,12 @@ pub(super) fn plant((plant, finds): &super::plants::Row) -> String {
         match find {
             Some(find) => {
                 let shown = format!("{} ({})", find.needed, find.seed);
-                let _ = write!(text, "{shown:>18}");
+                let _ = write!(text, " {shown:>18}");
                 if !properties.contains(&find.property) {
                     properties.push(find.property);
                 }
             }
-            None => text.push_str("         not found"),
+            None => text.push_str("          not found"),
         }
     }
     let _ = write!(text, "  {}: {}", properties.join(", "), plant.story());

@@ -275,7 +275,10 @@ impl<'s> Simulation<'s> {
 
     /// The thread of the callbacks, if there is one, runs what is left, however long that takes.
     fn until_all_is_told(&mut self) {
-        while !self.is_over {
+        if self.is_over {
+            return;
+        }
+        loop {
             let mut world = lock(&self.world);
             let Some(at) = world.applications().next_callbacks() else {
                 return;

@@ -47,6 +47,8 @@ pub(crate) struct ConfigPlan {
     pub(crate) metadata_max_idle_ms: u64,
     pub(crate) rebootstrap_trigger_ms: Option<u64>,
     pub(crate) ignore_keys: bool,
+    /// `topic.recreation.policy` is `fail`.
+    pub(crate) fails_recreated: bool,
     /// Callbacks run beside the Sender.
     pub(crate) callback_thread: bool,
     /// Where the sequences of each partition begin, for runs near their wrap.

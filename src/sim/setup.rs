@@ -113,6 +113,7 @@ pub(super) fn producer_config(plan: &ConfigPlan) -> ProducerConfig {
         .metadata_max_age(ms(plan.metadata_max_age_ms))
         .metadata_max_idle(ms(plan.metadata_max_idle_ms))
         .partitioner_ignore_keys(plan.ignore_keys)
+        .fail_recreated_topics(plan.fails_recreated)
         .callback_thread_enable(plan.callback_thread);
     match plan.rebootstrap_trigger_ms {
         Some(trigger) => config

@@ -212,6 +212,7 @@ fields!(ConfigPlan {
     metadata_max_idle_ms,
     rebootstrap_trigger_ms,
     ignore_keys,
+    fails_recreated,
     callback_thread,
     first_sequence,
     contradictions,

@@ -232,3 +232,30 @@ fn nodes_that_are_busy_or_throttle_are_no_reason_to_begin_again() {
     assert!(!harness.metadata.cluster().is_bootstrap(), "throttled");
     assert_eq!(harness.tags(), [1]);
 }
+
+#[test]
+fn brokers_that_were_all_gone_for_an_hour_are_found_again_within_the_longest_backoff() {
+    let rebootstrap = MetadataRecovery::Rebootstrap {
+        trigger: Duration::from_secs(300),
+    };
+    for recovery in [MetadataRecovery::None, rebootstrap] {
+        let mut harness = Harness::up_with("10.0.0.9:9092", |config| {
+            config.metadata_recovery = recovery;
+        });
+        harness.produce(1, 1);
+        harness.poll(Duration::ZERO);
+        harness.selector().is_unreachable = true;
+        let all: Vec<NodeId> = harness.client.selector.channels.keys().copied().collect();
+        for node in all {
+            harness.selector().end(node, ChannelState::Connected, true);
+        }
+        harness.run(Duration::from_secs(3600));
+        assert_eq!(harness.tags(), [1], "its request has come back");
+        let polls = harness.client.selector.timeouts.len();
+        assert!(polls < 30_000, "{polls} polls in an hour");
+        harness.selector().is_unreachable = false;
+        harness.run(Duration::from_secs(3));
+        assert!(!harness.metadata.cluster().is_bootstrap());
+        assert!(harness.connect(1), "{recovery:?}");
+    }
+}

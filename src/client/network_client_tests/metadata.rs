@@ -273,6 +273,7 @@ fn rebootstrap_when_no_known_broker_is_left() {
     harness.picture.brokers = vec![(7, 9092)];
     harness.picture.topics = vec![("t", 0, vec![(7, 9), (7, 9)])];
     // Nodes 1 and 2 are gone for good.
+    let mut begun_anew = None;
     for _ in 0..50 {
         let nodes: Vec<NodeId> = harness.client.selector.channels.keys().copied().collect();
         for node in nodes.into_iter().filter(|node| [1, 2].contains(&node.0)) {
@@ -282,7 +283,14 @@ fn rebootstrap_when_no_known_broker_is_left() {
         }
         harness.serve();
         harness.poll(Duration::from_millis(20));
+        if harness.metadata.cluster().is_bootstrap() && begun_anew.is_none() {
+            begun_anew = Some(harness.now());
+            let trigger = harness.client.updater.rebootstrap_at();
+            let least = harness.now() + Duration::from_millis(9_980);
+            assert!(trigger >= Some(least), "it counts from here");
+        }
     }
+    assert!(begun_anew.is_some());
     let cluster = harness.metadata.cluster();
     assert!(cluster.version() > before);
     assert_eq!(cluster.partition("t", 0).unwrap().leader, Some(NodeId(7)));
@@ -338,6 +346,7 @@ fn rebootstrap_when_a_broker_asks_for_it() {
     harness.client.updater = MetadataUpdater::new(
         Arc::clone(&harness.metadata),
         harness.client.config.metadata_recovery,
+        harness.client.config.request_timeout,
     );
     harness.versions = vec![(0, 3, 13), (3, 0, 13), (18, 0, 4)];
     harness.settle();
@@ -353,4 +362,56 @@ fn rebootstrap_when_a_broker_asks_for_it() {
     harness.picture.error_code = 0;
     harness.run(Duration::from_secs(2));
     assert!(!harness.metadata.cluster().is_bootstrap());
+}
+
+#[test]
+fn rebootstrap_that_just_began_is_given_the_time_for_an_answer_however_short_the_trigger() {
+    let mut harness = Harness::up_with("10.0.0.9:9092", |config| {
+        config.metadata_recovery = MetadataRecovery::Rebootstrap {
+            trigger: Duration::ZERO,
+        };
+    });
+    harness.metadata.request_update();
+    harness.time.advance(Duration::from_secs(1));
+    harness.poll(Duration::ZERO);
+    assert!(
+        !harness.metadata.cluster().is_bootstrap(),
+        "it was just asked"
+    );
+    harness.time.advance(Duration::from_secs(1));
+    harness.poll(Duration::ZERO);
+    assert!(harness.metadata.cluster().is_bootstrap());
+    let since = harness.now();
+    harness.run(Duration::from_secs(2));
+    assert!(!harness.metadata.cluster().is_bootstrap());
+    assert!(harness.now() - since < Duration::from_secs(10));
+}
+
+#[test]
+fn recovery_none_that_is_sent_away_counts_it_as_a_failure_and_stays() {
+    let mut harness = Harness::new("10.0.0.9:9092");
+    harness.versions = vec![(0, 3, 13), (3, 0, 13), (18, 0, 4)];
+    harness.settle();
+    harness.picture.error_code = 129;
+    harness.metadata.request_update();
+    harness.time.advance(Duration::from_secs(1));
+    harness.run(Duration::from_secs(3));
+    assert!(!harness.metadata.cluster().is_bootstrap());
+    let error = harness.metadata.timed_out("unknown", None, Duration::ZERO);
+    assert!(
+        error.to_string().contains("REBOOTSTRAP_REQUIRED"),
+        "{error}"
+    );
+    harness.picture.error_code = 0;
+    harness.run(Duration::from_secs(3));
+    let now = harness.now();
+    assert!(!harness.client.updater.is_update_due(now));
+}
+
+#[test]
+fn rebootstrap_trigger_does_not_run_while_metadata_is_not_due() {
+    let mut harness = Harness::up_with("10.0.0.9:9092", recovering);
+    harness.run(Duration::from_secs(60));
+    assert!(!harness.metadata.cluster().is_bootstrap());
+    assert_eq!(harness.client.updater.rebootstrap_at(), None);
 }

@@ -253,6 +253,11 @@ impl ProducerBatch {
         self.0.attempts - self.0.splits
     }
 
+    /// Whether it is a piece of a batch that was split.
+    pub(crate) fn is_piece(&self) -> bool {
+        self.0.splits > 0
+    }
+
     /// When it was last handed to a connection, or put back.
     pub(crate) fn last_attempt(&self) -> Option<Instant> {
         self.0.last_attempt

@@ -67,7 +67,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key(
         "buffer.memory",
-        Kind::long(0),
+        Kind::long(SMALLEST_RECORD),
         (Some("33554432"), HIGH),
         |settings, value| settings.buffer_memory = value.size(),
         "Bytes for all records that have no outcome yet. When they are used up, `send` waits.",
@@ -126,7 +126,7 @@ pub(super) static KEYS: &[Key] = &[
         |settings, value| {
             settings.connections_max_idle = (value.number() >= 0).then(|| value.ms());
         },
-        "A connection unused for so long is closed; a negative number: never.",
+        "A connection unused for so long is closed, unless it waits for an answer; a negative number: never.",
     ),
     key(
         "delivery.timeout.ms",
@@ -177,7 +177,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key(
         "max.request.size",
-        Kind::int(0),
+        Kind::int(SMALLEST_RECORD),
         (Some("1048576"), MEDIUM),
         |settings, value| settings.max_request_size = value.size(),
         "Bytes that a request may have, and so the largest record, before compression.",
@@ -187,7 +187,8 @@ pub(super) static KEYS: &[Key] = &[
         Kind::long(0),
         (Some("300000"), LOW),
         |settings, value| settings.metadata_max_age = value.ms(),
-        "After so long metadata is fetched again even if nothing seems to have changed.",
+        "After so long metadata is fetched again even if nothing seems to have changed; not more often than \
+         every `retry.backoff.ms`.",
     ),
     key(
         "metadata.max.idle.ms",
@@ -201,7 +202,8 @@ pub(super) static KEYS: &[Key] = &[
         Kind::long(0),
         (Some("300000"), LOW),
         |settings, value| settings.rebootstrap_trigger = value.ms(),
-        "After so long without metadata the producer begins anew with `bootstrap.servers`.",
+        "After so long without metadata the producer begins anew with `bootstrap.servers`; not within a \
+         second, nor, having begun anew, within `request.timeout.ms`.",
     ),
     key(
         "metadata.recovery.strategy",
@@ -248,7 +250,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key(
         "request.timeout.ms",
-        Kind::int(0),
+        Kind::int(1),
         (Some("30000"), MEDIUM),
         |settings, value| settings.request_timeout = value.ms(),
         "How long an answer may take; then the connection is closed and the request sent again, if \
@@ -291,7 +293,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key(
         "socket.connection.setup.timeout.max.ms",
-        Kind::long(0),
+        Kind::long(1),
         (Some("30000"), MEDIUM),
         |settings, value| settings.setup_timeout_max = value.ms(),
         "The most that `socket.connection.setup.timeout.ms` grows to; doubled with each failure, give \
@@ -299,7 +301,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key(
         "socket.connection.setup.timeout.ms",
-        Kind::long(0),
+        Kind::long(1),
         (Some("10000"), MEDIUM),
         |settings, value| settings.setup_timeout = value.ms(),
         "How long connecting may take, before the next address is tried.",
@@ -336,6 +338,9 @@ const SERIALIZERS_OTHERWISE: &str = "other serializers are given in code, by `wi
 const PARTITIONERS: &[&str] = &["org.apache.kafka.clients.producer.internals.DefaultPartitioner"];
 
 const PARTITIONERS_OTHERWISE: &str = "other partitioners are not built yet";
+
+/// What a batch takes at most that holds one record without anything in it.
+pub(super) const SMALLEST_RECORD: i64 = 85;
 
 /// As in Java, where it is an `int` in the end.
 const MOST_LINGER: Duration = Duration::from_millis(i32::MAX as u64);

@@ -49,10 +49,10 @@ pub(crate) struct Settings {
     pub(crate) send_buffer_bytes: i32,
     pub(crate) receive_buffer_bytes: i32,
     pub(crate) ignore_keys: bool,
-    /// `callback.thread.enable`
-    pub(crate) callback_thread: bool,
     /// `topic.recreation.policy` is `fail`.
     pub(crate) fail_recreated_topics: bool,
+    /// `callback.thread.enable`
+    pub(crate) callback_thread: bool,
 }
 
 /// What was set, by key.
@@ -70,11 +70,26 @@ impl Settings {
             }
         }
         settings.bootstrap_nodes = parse_bootstrap(&settings.bootstrap_servers)?;
+        settings.check_client_id()?;
         settings.check_idempotence(explicit)?;
         settings.check_delivery_timeout(explicit)?;
         settings.check_batch_size(explicit)?;
         settings.order_backoffs(explicit);
         Ok(settings)
+    }
+
+    /// It goes with every request, in a string of that length, and is part of a thread's name.
+    fn check_client_id(&self) -> Result<(), Error> {
+        let bytes = self.client_id.len();
+        if bytes > MOST_CLIENT_ID {
+            return Err(config(format!(
+                "client.id is {bytes} bytes long, and may be {MOST_CLIENT_ID}"
+            )));
+        }
+        if self.client_id.contains('\0') {
+            return Err(config("client.id has a character NUL in it".to_owned()));
+        }
+        Ok(())
     }
 
     /// C2, C3: what idempotence needs; as a default it gives way to `acks` and `retries`.
@@ -213,6 +228,9 @@ const IDEMPOTENCE: &str = "enable.idempotence";
 const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 const DELIVERY_TIMEOUT: &str = "delivery.timeout.ms";
 
+/// The length of a string of the protocol is an `int16`.
+const MOST_CLIENT_ID: usize = i16::MAX as usize;
+
 /// As many as a broker remembers.
 const MOST_IN_FLIGHT: usize = 5;
 
@@ -340,6 +358,24 @@ mod tests {
         assert_eq!(constant.reconnect_backoff_max, Duration::from_millis(70));
         let cut = resolve(&[("retry.backoff.ms", "5000")]).expect("allowed");
         assert_eq!(cut.retry_backoff, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn smallest_record_is_what_a_batch_of_one_empty_record_takes() {
+        let bound = crate::record::RecordView::new(0, None, None, &[]).upper_bound();
+        assert_eq!(
+            i64::try_from(bound),
+            Ok(super::super::key_table::SMALLEST_RECORD)
+        );
+    }
+
+    #[test]
+    fn client_id_that_no_request_or_thread_can_carry_is_refused() {
+        let id = |id: &str| resolve(&[("client.id", id)]).map(|settings| settings.client_id);
+        assert_eq!(id(&"\u{e9}".repeat(16_000)).map(|id| id.len()), Ok(32_000));
+        for wrong in ["x".repeat(32_768), "a\0b".to_owned()] {
+            assert!(id(&wrong).expect_err("refused").contains("client.id"));
+        }
     }
 
     #[test]

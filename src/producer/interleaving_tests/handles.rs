@@ -114,3 +114,41 @@ pub(super) fn outcome_reaches_every_handle_once() {
     assert_eq!(result.waiter_count(), 0);
     wait_until(|waker| !result.wait(0, &mut None, waker));
 }
+
+/// The batch of six records is split in the middle while they wait; the second half ends first.
+pub(super) fn outcome_of_a_piece_reaches_its_handles_once() {
+    let topic_partition = TopicPartition {
+        topic: "topic".into(),
+        partition: 0,
+    };
+    let result = Arc::new(ProduceRequestResult::new(topic_partition));
+    let uses: &[(u32, Use)] = if EXHAUSTIVE {
+        &[(1, blocks), (4, awaits_elsewhere)]
+    } else {
+        &[
+            (0, awaits_elsewhere),
+            (2, blocks),
+            (3, blocks),
+            (5, awaits_elsewhere),
+        ]
+    };
+    let threads: Vec<(u32, Thread<Option<i64>>)> = uses
+        .iter()
+        .map(|(index, uses)| {
+            let (handle, uses, result) = (handle(&result, *index), *uses, Arc::clone(&result));
+            (*index, spawn(move || uses(handle, &result)))
+        })
+        .collect();
+    let acked = |base_offset| BatchOutcome::Acked {
+        base_offset,
+        log_append_time_ms: -1,
+    };
+    result.split(0, std::iter::once(3));
+    result.finish(3, acked(200));
+    result.finish(0, acked(100));
+    for (index, thread) in threads {
+        let first = if index < 3 { 100 } else { 200 - 3 };
+        assert_eq!(thread.join(), Some(first + i64::from(index)));
+    }
+    assert_eq!(result.waiter_count(), 0);
+}

@@ -21,6 +21,14 @@ pub(crate) const MODELS: &[Model] = &[
         percent: 100,
     },
     Model {
+        name: "pieces",
+        property: "the same while the batch is split, and one piece ends before the other: each handle \
+                   has the outcome of its own piece",
+        run: handles::outcome_of_a_piece_reaches_its_handles_once,
+        preemptions: Some(2),
+        percent: 50,
+    },
+    Model {
         name: "wakers",
         property: "no lock is held while a waker is called, replaced or dropped: it may own what \
                    waits in the same line",

@@ -166,6 +166,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.sequences.forget(|slot| slot == sent.batch.slot);
         }
         let retry = self.may_retry(&batch, now);
+        let told = (code, &answer);
         match verdict {
             Verdict::Complete { .. } => {}
             Verdict::Retry if retry => {
@@ -178,27 +179,32 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
                 self.put_back(batch, (topic, sent), answered, now);
             }
-            Verdict::Refused if retry => {
-                self.on_refused(batch, (topic, sent), (code, &answer), now);
-            }
-            Verdict::TooLarge => self.on_too_large(batch, (topic, sent), (code, &answer), now),
-            Verdict::InvalidRecords => {
-                self.on_invalid_records(batch, topic, (code, &answer), now);
-            }
-            Verdict::Retry | Verdict::Refused => {
-                let text = self.last_attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                self.fail(batch, failure, verdict == Verdict::Refused, now);
-            }
-            Verdict::Fail | Verdict::FailAll => {
-                let text = attempt_text(&batch, now);
-                let failure = rejected(&text, code, &answer, batch.record_count());
-                if verdict == Verdict::FailAll {
-                    self.shared.set_fatal(&failure.error);
-                }
-                self.fail(batch, failure, false, now);
+            Verdict::Refused if retry => self.on_refused(batch, (topic, sent), told, now),
+            Verdict::TooLarge => self.on_too_large(batch, topic, told, now),
+            Verdict::InvalidRecords => self.on_invalid_records(batch, topic, told, now),
+            Verdict::Retry | Verdict::Refused | Verdict::Fail | Verdict::FailAll => {
+                self.fail_as_answered(batch, verdict, told, now);
             }
         }
+    }
+
+    /// There is no other attempt after this answer.
+    fn fail_as_answered(
+        &mut self,
+        batch: ProducerBatch,
+        verdict: Verdict,
+        (code, answer): (ErrorCode, &PartitionProduceResponse),
+        now: Instant,
+    ) {
+        let text = match verdict {
+            Verdict::Retry | Verdict::Refused => self.last_attempt_text(&batch, now),
+            _ => attempt_text(&batch, now),
+        };
+        let failure = rejected(&text, code, answer, batch.record_count());
+        if verdict == Verdict::FailAll {
+            self.shared.set_fatal(&failure.error);
+        }
+        self.fail(batch, failure, verdict == Verdict::Refused, now);
     }
 
     /// Whether metadata has another topic of this name by now, or none (R57).
@@ -255,6 +261,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             );
             return;
         };
+        self.taken_sizes.on_taken(&batch);
         let log_append_time_ms = if offset_known {
             log_append_time_ms(&batch, answer.log_append_time_ms)
         } else {
@@ -333,7 +340,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     }
 
     /// The same bytes again, after a backoff and in order.
-    pub(super) fn put_back(
+    fn put_back(
         &mut self,
         batch: ProducerBatch,
         (topic, sent): (&SentTopic, SentPartition),
@@ -368,14 +375,14 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         }
     }
 
-    pub(super) fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
+    fn may_retry(&self, batch: &ProducerBatch, now: Instant) -> bool {
         batch.tries() <= self.config.retries
             && now < batch.deadline()
             && self.shared.fatal_error().is_none()
     }
 
     /// Which key would have allowed one more.
-    pub(super) fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
+    fn last_attempt_text(&self, batch: &ProducerBatch, now: Instant) -> String {
         let key = if now >= batch.deadline() {
             "delivery.timeout.ms"
         } else {

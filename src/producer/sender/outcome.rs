@@ -108,9 +108,14 @@ pub(super) fn expired(
     }
 }
 
-/// What was tried with a batch of one record that is too large; the code names the key.
-pub(super) fn too_large(context: &str, bytes: usize) -> String {
-    format!("{context}, a batch of {bytes} bytes that cannot be split")
+/// What was tried with a batch that is too large and cannot go in pieces; the code names the key.
+pub(super) fn too_large(context: &str, bytes: usize, is_single: bool) -> String {
+    let why = if is_single {
+        "is of one record"
+    } else {
+        "may have been written by an attempt without an answer"
+    };
+    format!("{context}: the batch of {bytes} bytes {why}")
 }
 
 /// The failure that a partition's answer means, with each guilty record's own reason (B97).

@@ -14,6 +14,7 @@ use super::identity::IdentityRequest;
 use super::in_flight_batches::InFlightBatches;
 use super::produce::{self, ProduceTag};
 use super::recreation::TopicIds;
+use super::splitting::TakenSizes;
 use crate::backoff::ExponentialBackoff;
 use crate::client::{ClientRequest, ClientResponse, KafkaClient, Outcome};
 use crate::cluster::{Cluster, Node};
@@ -67,6 +68,7 @@ pub(crate) struct Sender<C> {
     pub(super) drainer: Drainer,
     pub(super) in_flight: InFlightBatches,
     pub(super) ending_order: EndingOrder,
+    pub(super) taken_sizes: TakenSizes,
     pub(super) callbacks: CallbackExecutor,
     /// Empty and unused without idempotence.
     pub(super) sequences: Sequences,
@@ -100,6 +102,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             drainer: Drainer::new(Arc::clone(&shared.accumulator), random.split()),
             in_flight: InFlightBatches::default(),
             ending_order: EndingOrder::default(),
+            taken_sizes: TakenSizes::default(),
             callbacks: CallbackExecutor::of_sender(),
             sequences: Sequences::default(),
             identity_request: IdentityRequest::default(),
@@ -129,18 +132,19 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
 
     /// One turn.
     pub(crate) fn run_once(&mut self, now: Instant) {
-        let cluster = self.shared.metadata.cluster();
         let mut wait = Wait::new(now);
+        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
+            // A callback may have kept us until now: an answer that has arrived counts (D16).
+            self.poll(Duration::ZERO, now);
+        }
+        // What no turn has seen cannot be told from what came before it.
+        let cluster = self.shared.metadata.cluster();
         #[cfg(feature = "planted")]
         if planted(Plant::R07) {
             // librdkafka 1.9.0: what metadata does not name for a moment is forgotten whole.
             let drainer = &self.drainer;
             self.sequences
                 .forget(|slot| drainer.is_absent(slot, &cluster));
-        }
-        if self.in_flight.next_deadline().is_some_and(|at| at <= now) {
-            // A callback may have kept us until now: an answer that has arrived counts (D16).
-            self.poll(Duration::ZERO, now);
         }
         self.end_purged(now);
         self.expire(now);

@@ -8,35 +8,39 @@
 //! once all of it is resolved (`transaction/sequences.rs`). Splitting is no retry: it counts for no
 //! `retries` and waits for no backoff. It ends: pieces have half of the bytes, or fewer culprits.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::ending_order::Ended;
 use super::outcome::{attempt_text, rejected, too_large};
-use super::produce::{SentPartition, SentTopic};
+use super::produce::SentTopic;
 use super::sender::{RequestTag, Sender};
 use crate::client::KafkaClient;
 use crate::error::Persistence;
 use crate::producer::accumulator::{BatchFailure, ProducerBatch};
+use crate::producer::batch_id::SlotId;
 use crate::producer::transaction::Ending;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::PartitionProduceResponse;
+use crate::record::BATCH_OVERHEAD;
 
 type Answer<'a> = (ErrorCode, &'a PartitionProduceResponse);
 
 impl<C: KafkaClient<RequestTag>> Sender<C> {
     /// The topic, or a segment of its log, takes no batch of this size. Several records go in pieces, a
-    /// single one fails (B94, B95). If an earlier attempt may have been appended, the same bytes go again.
+    /// single one fails (B94, B95), and so does what an earlier attempt may have appended: the same
+    /// bytes would be refused for their size again and again, whether they are in the log or not.
     pub(super) fn on_too_large(
         &mut self,
         mut batch: ProducerBatch,
-        (topic, sent): (&SentTopic, SentPartition),
+        topic: &SentTopic,
         (code, answer): Answer<'_>,
         now: Instant,
     ) {
         let context = attempt_text(&batch, now);
         let is_single = batch.record_count() == 1;
         if !is_single && batch.persistence() == Persistence::NotWritten {
-            let points = batch.split_points(usize::MAX);
+            let points = batch.split_points(self.taken_sizes.on_too_large(&batch));
             log::debug!(
                 "{}, going on in {} pieces",
                 code.to_error(&context),
@@ -49,17 +53,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             let pieces = self.split(batch, &points, now);
             return self.put_in_place(pieces, now);
         }
-        if !is_single && self.may_retry(&batch, now) {
-            let error = code.to_error(&context);
-            log::warn!("{error}, trying again, as an earlier attempt had no answer");
-            batch.attempt_failed(code.to_error("the last answer"));
-            return self.put_back(batch, (topic, sent), true, now);
-        }
-        let context = if is_single {
-            too_large(&context, batch.size())
-        } else {
-            self.last_attempt_text(&batch, now)
-        };
+        let context = too_large(&context, batch.size(), is_single);
         let failure = rejected(&context, code, answer, batch.record_count());
         self.fail(batch, failure, false, now);
     }
@@ -122,6 +116,42 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
     fn put_in_place(&mut self, pieces: Vec<ProducerBatch>, now: Instant) {
         if let Some(slot) = pieces.first().map(|piece| piece.id().slot) {
             self.drainer.reenqueue_pieces(slot, pieces, now);
+        }
+    }
+}
+
+/// The largest piece that each partition took, so that its next batch that is too large is not
+/// halved step by step again. Nothing is kept where nothing was split.
+#[derive(Debug, Default)]
+pub(super) struct TakenSizes(BTreeMap<SlotId, usize>);
+
+impl TakenSizes {
+    /// The broker took it.
+    pub(super) fn on_taken(&mut self, batch: &ProducerBatch) {
+        let (slot, size) = (batch.id().slot, batch.size());
+        if batch.is_piece() {
+            let known = self.0.entry(slot).or_insert(size);
+            *known = size.max(*known);
+        } else if !self.0.is_empty() && self.0.get(&slot).is_some_and(|known| *known < size) {
+            // The topic takes larger ones again.
+            self.0.remove(&slot);
+        }
+    }
+
+    /// How many bytes of records a piece shall have at most. No less than a sixteenth of the batch: what
+    /// was taken may have been small by itself.
+    fn on_too_large(&mut self, batch: &ProducerBatch) -> usize {
+        let size = batch.size();
+        match self.0.get(&batch.id().slot) {
+            Some(known) if *known < size => {
+                let records = known.saturating_sub(BATCH_OVERHEAD);
+                records.max((size - BATCH_OVERHEAD) / 16)
+            }
+            Some(_) => {
+                self.0.remove(&batch.id().slot);
+                usize::MAX
+            }
+            None => usize::MAX,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::guarantees::Line;
 use super::super::scenario::ConfigPlan;
 use super::super::streams::{Draw, stream};
-use super::Contradiction;
+use super::{Contradiction, extremes};
 use crate::random::Random;
 
 /// Valid whatever is drawn: the contradictions are beside it.
@@ -24,6 +24,8 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
     plan.bootstrap_servers = 1 + random.below(3);
     plan.bootstrap_by_name = random.chance(700);
     plan.contradictions = Contradiction::draw(&mut random);
+    plan.fails_recreated = stream(seed, "topic.recreation.policy").chance(400);
+    extremes::draw(seed, &mut plan);
     plan
 }
 
@@ -50,13 +52,13 @@ fn promises(random: &mut Random, of: Line) -> (i16, bool, u32) {
 /// up before it can be tried again. And with `acks=0`, nothing waits long for a leader.
 fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
     let share = match of {
-        Line::Idempotent | Line::IdempotentSmallWindow => 700,
-        Line::Acks0 => 800,
+        Line::Idempotent | Line::IdempotentSmallWindow => 750,
+        Line::Acks0 => 850,
         Line::IdempotentForgets => 300,
         _ => 0,
     };
     if random.chance(share) {
-        plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(100, 1_000));
+        plan.request_timeout_ms = plan.request_timeout_ms.min(random.log_between(60, 600));
         plan.delivery_timeout_ms = plan.linger_ms + plan.request_timeout_ms;
     } else if share > 0 && plan.idempotence && random.chance(500) {
         plan.retries = u32::try_from(random.between(1, 3)).expect("small");
@@ -107,6 +109,7 @@ fn usual(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: *random.pick(&[300_000, 5_000, 30_000, 5_000]),
         rebootstrap_trigger_ms: *random.pick(&[Some(300_000), Some(300_000), Some(30_000)]),
         ignore_keys: random.chance(50),
+        fails_recreated: false,
         callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),
@@ -161,6 +164,7 @@ fn wild(random: &mut Random, of: Line) -> ConfigPlan {
         metadata_max_idle_ms: random.log_between(5_000, 300_000),
         rebootstrap_trigger_ms: random.chance(600).then(|| random.log_between(50, 300_000)),
         ignore_keys: random.chance(150),
+        fails_recreated: false,
         callback_thread: false,
         first_sequence: 0,
         contradictions: Vec::new(),

@@ -40,7 +40,8 @@ impl Contradiction {
                 request_ms: random.log_between(1, 30_000),
             },
             1 => {
-                let memory = small(random, 65_536);
+                // Less than that is refused by itself.
+                let memory = 85 + small(random, 65_536);
                 let batch = memory + small(random, 1_000);
                 Self::BatchOverMemory { batch, memory }
             }

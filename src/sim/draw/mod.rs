@@ -7,6 +7,7 @@
 mod cluster;
 mod config;
 mod contradiction;
+mod extremes;
 mod line;
 mod threads;
 
@@ -37,6 +38,11 @@ impl Scenario {
         let config = config::draw(seed, line, is_wild);
         let cluster = cluster::draw(seed, line, mix);
         let safety = Duration::from_millis(random.log_between(1_000, 120_000));
+        let safety = if extremes::are_hasty(&config) {
+            safety.min(Duration::from_secs(3))
+        } else {
+            safety
+        };
         let at = |random: &mut crate::random::Random| {
             safety * u32::try_from(random.between(20, 700)).expect("small") / 1000
         };
@@ -46,7 +52,7 @@ impl Scenario {
                 at: Duration::from_millis(random.log_between(1, 2_000)),
                 timeout: Duration::from_millis(random.log_between(1, 1_000) - 1),
             },
-            2..7 => Ending::CloseEarly {
+            2..6 => Ending::CloseEarly {
                 at: at(&mut random),
                 timeout: Duration::from_millis(match random.below(3) {
                     0 => 0,
@@ -54,7 +60,7 @@ impl Scenario {
                     _ => random.log_between(1_000, 60_000),
                 }),
             },
-            7..10 => Ending::Drop {
+            6..8 => Ending::Drop {
                 at: at(&mut random),
             },
             _ => Ending::Close,

@@ -22,7 +22,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) kinds: &'a [FaultKind],
 }
 
-/// The faults of a seed: none for 5 %, for 10 % one alone, everywhere, all the time.
+/// The faults of a seed: none for 5 % of all, for 10 % one alone, everywhere, all the time.
 pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
     let mut random = stream(seed, "faults");
     let kinds: Vec<FaultKind> = parts
@@ -31,7 +31,14 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
         .copied()
         .filter(|kind| parts.have_use_for(*kind))
         .collect();
-    if kinds.is_empty() || random.chance(50) {
+    // Outcomes that are unknown, of which these lines promise something, need faults.
+    let promises_of_unknown = parts.config.idempotence || parts.config.acks == 0;
+    let (none, one) = if promises_of_unknown {
+        (15, 70)
+    } else {
+        (65, 145)
+    };
+    if kinds.is_empty() || random.chance(none) {
         return Vec::new();
     }
     let lasting: Vec<FaultKind> = kinds
@@ -40,13 +47,19 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
         // And alone, without a producer id, nothing would ever happen.
         .filter(|kind| !kind.ends_the_producer() && *kind != FaultKind::InitProducerIdHangs)
         .collect();
-    if random.chance(105) && !lasting.is_empty() {
+    if random.chance(one) && !lasting.is_empty() {
         let kind = *random.pick(&lasting);
+        // Of what holds up all others, nothing can be said but what was before it.
+        let is_later = kind.holds_up_others() && random.chance(700);
         return vec![FaultPlan {
             kind,
             seed: derive(seed, kind.name(), 0),
             strength: FULL_STRENGTH,
-            from: Duration::ZERO,
+            from: if is_later {
+                parts.active() / 8
+            } else {
+                Duration::ZERO
+            },
             until: parts.safety,
         }];
     }
@@ -79,7 +92,7 @@ impl Parts<'_> {
     /// with `acks=0` requests of which half was written and partitions without a leader.
     fn besides(&self, random: &mut Random) -> Vec<FaultKind> {
         let mut kinds = Vec::new();
-        if random.chance(if self.config.idempotence { 500 } else { 300 }) {
+        if random.chance(if self.config.idempotence { 600 } else { 300 }) {
             kinds.push(*random.pick(&[
                 FaultKind::TopicRecreated,
                 FaultKind::TopicRecreated,
@@ -88,21 +101,24 @@ impl Parts<'_> {
                 FaultKind::BrokerCrash,
             ]));
         }
-        if self.config.acks == 0 && random.chance(850) {
+        if self.config.acks == 0 && random.chance(900) {
             kinds.extend([
                 FaultKind::NoLeader,
                 FaultKind::FullSendBuffer,
                 FaultKind::ResetOfAll,
             ]);
         }
-        if self.config.idempotence && random.chance(850) {
+        if self.config.idempotence && random.chance(920) {
             kinds.extend([
                 FaultKind::SwallowedRequest,
                 FaultKind::DelayedAnswer,
                 FaultKind::LostAnswers,
             ]);
-            if random.chance(500) {
+            if random.chance(700) {
                 kinds.push(FaultKind::ClosedAfterAppend);
+            }
+            if random.chance(500) {
+                kinds.push(FaultKind::BrokerPause);
             }
         }
         let waits_its_turn = !self.config.idempotence && self.config.max_in_flight == 1;
@@ -117,16 +133,37 @@ impl Parts<'_> {
         kinds
     }
 
-    /// From early on to the end of all calls, so that it strikes nearly always.
+    /// From early on to the end of all calls, on most nodes, so that it strikes nearly always.
     fn strong_plan(&self, seed: u64, kind: FaultKind) -> FaultPlan {
         let mut random = stream(derive(seed, kind.name(), 2), "strong plan");
         let active = u64::try_from(self.active().as_micros()).expect("short");
-        FaultPlan {
+        // Some threads send a few times only; what nobody else has to wait for may begin at once.
+        let from = if kind.holds_up_others() && self.config.acks != 0 {
+            random.between(active / 10, active * 4 / 10)
+        } else {
+            random.between(0, active / 4)
+        };
+        let plan = FaultPlan {
             kind,
             seed: derive(seed, kind.name(), 3),
-            strength: u32::try_from(random.between(600, 999)).expect("small"),
-            from: Duration::from_micros(random.between(active / 10, active / 2)),
+            strength: u32::try_from(random.between(700, 999)).expect("small"),
+            from: Duration::from_micros(from),
             until: Duration::from_micros(active),
+        };
+        let strikes_most = |plan: &FaultPlan| {
+            let nodes = plan.nodes();
+            let struck = (1..=self.cluster.brokers).filter(|node| nodes.contains(*node));
+            2 * struck.count() > usize::try_from(self.cluster.brokers).expect("small")
+        };
+        let others = (4..40).map(|number| FaultPlan {
+            seed: derive(seed, kind.name(), number),
+            ..plan.clone()
+        });
+        let strong = others.into_iter().find(strikes_most);
+        if strikes_most(&plan) {
+            plan
+        } else {
+            strong.unwrap_or(plan)
         }
     }
 
@@ -148,7 +185,14 @@ impl Parts<'_> {
         // Many from the start: the first connections, the first metadata, the first producer id.
         let from = if kind.ends_the_producer() {
             random.between(active * 7 / 10, active)
-        } else if random.chance(if kind.holds_up_others() { 80 } else { 300 }) {
+        } else if kind.holds_up_others() {
+            // What waits for nobody can be seen until then.
+            if random.chance(30) {
+                0
+            } else {
+                random.between(active / 5, active * 9 / 10)
+            }
+        } else if random.chance(300) {
             0
         } else {
             random.between(0, active * 8 / 10)

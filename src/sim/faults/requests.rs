@@ -79,7 +79,7 @@ fn one_in(plan: &FaultPlan) -> Option<u64> {
         Kind::FatalCode | Kind::AnyCode | Kind::SequenceCode | Kind::MessageTooLarge => (200, 8),
         Kind::RefusedRecords => (60, 2),
         Kind::DelayedAnswer | Kind::HeldAnswer => (50, 2),
-        Kind::SwallowedRequest => (200, 10),
+        Kind::SwallowedRequest => (200, 3),
         Kind::Throttling => (50, 3),
         Kind::WrongCorrelationId | Kind::GarbageAnswer | Kind::RubbishAnswer => (100, 4),
         Kind::HttpAnswer | Kind::TlsAlert | Kind::UnaskedAnswer | Kind::AnsweredTwice => (100, 4),
@@ -111,7 +111,7 @@ fn api_of(kind: FaultKind, random: &mut Random) -> Option<Api> {
             Some(Api::InitProducerId)
         }
         // Most requests are Produce: the others would hardly ever be struck.
-        _ => random.chance(300).then(|| *random.pick(&Api::ALL)),
+        _ => random.chance(200).then(|| *random.pick(&Api::ALL)),
     }
 }
 

@@ -197,7 +197,10 @@ impl Attempts {
         let hash = crc32c::crc32c_append(crc32c::crc32c(head), body);
         let key = (tp, hash, body.len());
         let batch = match self.by_bytes.get(&key) {
-            Some(batch) => *batch,
+            Some(batch) => {
+                self.is_still_its_own(now, *batch, findings);
+                *batch
+            }
             None => {
                 let batch = self.take_in(now, tp, bytes, findings);
                 self.by_bytes.insert(key, batch);
@@ -226,6 +229,18 @@ impl Attempts {
             done: None,
             is_lie: false,
         });
+    }
+
+    /// What was split goes in its pieces, and not once more as it was.
+    fn is_still_its_own(&self, now: Duration, batch: BatchIndex, findings: &mut Findings) {
+        let first = self.batches.get(batch).and_then(|it| it.records.first());
+        let slot = first.and_then(|id| usize::try_from(*id).ok());
+        let is_in = slot.and_then(|slot| *self.of_record.get(slot)?);
+        if let Some(is_in) = is_in.filter(|is_in| *is_in != batch) {
+            findings.broken(Property::P7, now, || {
+                format!("batch {batch} is sent again, and its records went in batch {is_in} since")
+            });
+        }
     }
 
     /// A batch that was not seen before.
@@ -393,22 +408,19 @@ impl Attempts {
 
     /// Whether every attempt of a batch, and of those its records were in before, was answered.
     pub(super) fn is_answered(&self, batch: &Batch) -> bool {
-        batch
-            .attempts
-            .iter()
-            .all(|attempt| self.all.get(*attempt).is_some_and(Attempt::is_answered))
-            && batch
-                .before
-                .and_then(|before| self.batches.get(before))
-                .is_none_or(|before| self.is_answered(before))
+        let mut all = self.with_those_before(batch).flat_map(|it| &it.attempts);
+        all.all(|attempt| self.all.get(*attempt).is_some_and(Attempt::is_answered))
     }
 
-    /// What a broker told of it was not so.
+    /// What a broker told of it, or of a batch its records were in before, was not so.
     pub(super) fn is_lied_about(&self, batch: &Batch) -> bool {
-        batch
-            .attempts
-            .iter()
-            .any(|attempt| self.all.get(*attempt).is_some_and(|one| one.is_lie))
+        let mut all = self.with_those_before(batch).flat_map(|it| &it.attempts);
+        all.any(|attempt| self.all.get(*attempt).is_some_and(|one| one.is_lie))
+    }
+
+    /// A batch, and those its records were in before it was split.
+    fn with_those_before<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = &'a Batch> {
+        std::iter::successors(Some(batch), |later| self.batches.get(later.before?))
     }
 
     pub(super) fn is_proved_not_written(&self, batch: BatchIndex) -> bool {
@@ -423,13 +435,10 @@ impl Attempts {
         })
     }
 
-    /// In how many batches that a broker appended the record was.
+    /// In how many batches that a broker appended its records were.
     pub(super) fn times_appended(&self, batch: &Batch) -> usize {
-        let attempts = batch
-            .attempts
-            .iter()
-            .filter_map(|attempt| self.all.get(*attempt));
-        attempts
+        let all = self.with_those_before(batch).flat_map(|it| &it.attempts);
+        all.filter_map(|attempt| self.all.get(*attempt))
             .filter(|attempt| matches!(attempt.done, Some((_, _, true))))
             .count()
     }

@@ -267,7 +267,8 @@ fn judge_probes(
         findings.judged(&terms.lines, Property::P10);
         let since = first
             .called_at
-            .max(line_moves_at(terms, ledger, first.called_at));
+            .max(line_moves_at(terms, ledger, first.called_at))
+            .max(wire.throttled_until(tp, first.called_at));
         let took = |entry: &&Entry| match entry.end() {
             Some((at, End::Acked { .. })) => {
                 // Where partitions wait for each other's share, the line moves.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::terms::Terms;
-use crate::sim::guarantees::{Cell, Line, Promise, Property};
+use crate::sim::guarantees::{Cell, Line, Promise, Property, weakest};
 use crate::sim::ledger::{Ledger, Violation};
 
 /// Broken promises, and cells of the table that were judged.
@@ -42,8 +42,12 @@ impl Findings {
         });
     }
 
-    /// A promise was looked at where it held or did not.
+    /// A promise was looked at where it held or did not: where all these lines hold, it is that of the
+    /// weakest.
     pub(super) fn judged(&mut self, lines: &BTreeSet<Line>, property: Property) {
+        if weakest(lines, property) == Promise::Nothing {
+            return;
+        }
         for line in lines {
             if line.promise(property).0 > Promise::Nothing
                 && !self.cells.contains(&(*line, property))
@@ -107,6 +111,16 @@ const MOST_OF_A_PROPERTY: usize = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn promise_does_not_count_where_another_line_that_holds_makes_none() {
+        let mut findings = Findings::default();
+        let both = BTreeSet::from([Line::IdempotentSmallWindow, Line::IdempotentForgets]);
+        findings.judged(&both, Property::P3Unknown);
+        assert!(findings.cells.is_empty());
+        findings.judged(&both, Property::P1);
+        assert_eq!(findings.cells.len(), 2);
+    }
 
     #[test]
     fn property_of_the_run_counts_for_lost_data_and_one_of_a_record_does_not() {

@@ -58,6 +58,7 @@ pub(super) fn judge(
             let Some(due) = due.map(|due| due.max(not_before)) else {
                 continue;
             };
+            // A request on a connection that has gone wrong is told of elsewhere.
             if traffic.in_trouble_at.is_some_and(|at| at <= attempt.at) {
                 continue;
             }

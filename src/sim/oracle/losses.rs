@@ -25,7 +25,7 @@ pub(super) fn judge(
     let nothing_forgotten = logs
         .0
         .values()
-        .all(|log| !log.has_lost && !(terms.idempotence && log.has_forgotten));
+        .all(|log| !(log.has_lost || log.has_forgotten && terms.idempotence));
     let is_sound = nothing_forgotten && !terms.lines.contains(&Line::IdempotentForgets);
     if is_sound && told > 0 {
         findings.broken(Property::P1, Duration::ZERO, || {

@@ -28,6 +28,7 @@ mod losses;
 mod oracle;
 mod polls;
 mod records;
+mod recreation;
 mod sequences;
 mod splits;
 mod terms;

@@ -13,7 +13,7 @@ use super::logs::{Logs, Remains};
 use super::polls::Polls;
 use super::terms::Terms;
 use super::wire_watch::WireWatch;
-use super::{bounds, isolation, losses, records, sequences, splits};
+use super::{bounds, isolation, losses, records, recreation, sequences, splits};
 use crate::network::WireId;
 use crate::producer::Afterwards;
 use crate::sim::guarantees::{Cell, Line};
@@ -155,6 +155,7 @@ impl Oracle {
         splits::judge(terms, attempts, ledger, findings);
         bounds::judge((terms, wire, &told_late), ledger, remains, findings);
         losses::judge((terms, attempts), logs, (ledger, remains), findings);
+        recreation::judge((terms, attempts), &wire.read_ids, ledger, findings);
         isolation::judge((terms, attempts, &stalls), wire, ledger, findings);
         findings.judged_all(terms, ledger);
         if logs.0.values().any(|log| log.has_lost) {

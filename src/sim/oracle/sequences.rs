@@ -188,13 +188,19 @@ impl<'a> View<'a> {
                 }
                 return;
             }
-            let proved = |one: &&Attempt| is_settled(self.attempts, one.batch, attempt);
-            if !stream.stamped[place..].iter().all(proved) {
+            let is_used_again = |first: i32| distance(base, first) < FARTHEST;
+            let mut used_again =
+                (stream.stamped.iter()).filter(|one| is_used_again(one.base_sequence));
+            if !used_again.all(|one| is_settled(self.attempts, one.batch, attempt)) {
                 broken("a second batch under this identity");
                 return;
             }
-            // Nobody has seen those sequences: they are used again.
-            stream.stamped.truncate(place);
+            // Nobody has seen those sequences: they are used again. One that lies before them may have
+            // been seen after them: what there was of its first attempt was no whole request.
+            stream
+                .stamped
+                .retain(|one| !is_used_again(one.base_sequence));
+            stream.missing.retain(|(from, _)| !is_used_again(*from));
             stream.next = base;
         }
         stream.stamp(attempt, broken);

@@ -23,6 +23,8 @@ pub(super) struct Terms {
     pub(super) acks: i16,
     pub(super) idempotence: bool,
     pub(super) max_in_flight: usize,
+    /// `topic.recreation.policy` is `fail`.
+    pub(super) fails_recreated: bool,
     pub(super) first_sequence: i32,
     pub(super) max_request_size: usize,
     pub(super) buffer_memory: usize,
@@ -73,6 +75,7 @@ impl Terms {
             acks: config.acks,
             idempotence: config.idempotence,
             max_in_flight: usize::try_from(config.max_in_flight).unwrap_or(usize::MAX),
+            fails_recreated: config.fails_recreated,
             first_sequence: config.first_sequence,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,

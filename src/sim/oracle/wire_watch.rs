@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::findings::Findings;
+use super::recreation::ReadIds;
 use super::terms::{Terms, Tp};
 use crate::network::WireId;
 use crate::protocol::ApiKey;
@@ -33,6 +34,7 @@ pub(super) struct WireWatch {
     /// Leaders that metadata named.
     pub(super) leaders: BTreeMap<Tp, Led>,
     pub(super) ids: BTreeMap<Uuid, usize>,
+    pub(super) read_ids: ReadIds,
     /// Producer ids that were given out, with their first epoch.
     pub(super) identities: BTreeMap<i64, i16>,
     /// When each of them came first.
@@ -66,7 +68,7 @@ pub(super) struct Traffic {
     pub(super) busy: Vec<(Duration, Duration)>,
     /// Its ApiVersions was answered.
     pub(super) ready_at: Option<Duration>,
-    /// Something was not answered, or a throttle was asked for.
+    /// Something was not answered.
     pub(super) in_trouble_at: Option<Duration>,
 }
 
@@ -287,10 +289,6 @@ impl WireWatch {
         if asked.api == Api::ApiVersions && told.error == 0 {
             traffic.ready_at.get_or_insert(now);
         }
-        let bad = told.produced.iter().any(|answer| answer.error != 0);
-        if !throttle.is_zero() || told.error != 0 || bad {
-            traffic.trouble(now);
-        }
         self.learn(now, &told, terms);
         attempts.on_told(
             (now, asked.correlation_id),
@@ -318,6 +316,7 @@ impl WireWatch {
             };
             if !leader.id.is_nil() {
                 self.ids.insert(leader.id, topic);
+                self.read_ids.entry(leader.id).or_insert((topic, now));
             }
             let tp = (topic, leader.partition);
             self.leaders
@@ -363,6 +362,19 @@ impl WireWatch {
         traffic.ends(now, 0);
         traffic.trouble(now);
         lost
+    }
+
+    /// The end of the pauses that leaders of the partition had asked for by then, none if they asked
+    /// for none.
+    pub(super) fn throttled_until(&self, tp: Tp, at: Duration) -> Duration {
+        let leads = |node: i32| self.named.contains(&(tp, node));
+        let of_leaders = self.throttles.iter().filter(|(node, _)| leads(**node));
+        of_leaders
+            .flat_map(|(_, throttles)| throttles)
+            .filter(|(asked_at, _)| *asked_at <= at)
+            .map(|(_, until)| *until)
+            .max()
+            .unwrap_or_default()
     }
 
     /// When the request that waits the longest has to be given up.

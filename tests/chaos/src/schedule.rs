@@ -233,12 +233,10 @@ fn kill(random: &mut Rng) -> Fault {
     }
 }
 
-/// From 1 to 20 s, half of the times shorter than 4.5 s.
 fn freeze(random: &mut Rng) -> Fault {
-    let seconds = 20_f64.powf(random.f64());
     Fault::Freeze {
         node: node(random),
-        time: Duration::from_millis(Duration::from_secs_f64(seconds).as_millis() as u64),
+        time: long_or_short(random, 1.0, 20.0),
     }
 }
 
@@ -278,7 +276,7 @@ fn reset(random: &mut Rng) -> Fault {
 fn swallow(random: &mut Rng) -> Fault {
     Fault::Swallow {
         node: node(random),
-        time: ms(random, 300, 4_000),
+        time: long_or_short(random, 0.3, 10.0),
     }
 }
 
@@ -286,7 +284,7 @@ fn silence(random: &mut Rng) -> Fault {
     Fault::Silence {
         node: node(random),
         direction: direction(random),
-        time: ms(random, 500, 8_000),
+        time: long_or_short(random, 0.5, 12.0),
     }
 }
 
@@ -319,6 +317,12 @@ fn direction(random: &mut Rng) -> Direction {
     } else {
         Direction::ToClient
     }
+}
+
+/// Seconds; as often below the geometric mean of both as above it.
+fn long_or_short(random: &mut Rng, least: f64, most: f64) -> Duration {
+    let seconds = least * (most / least).powf(random.f64());
+    Duration::from_millis(Duration::from_secs_f64(seconds).as_millis() as u64)
 }
 
 fn ms(random: &mut Rng, least: u64, most: u64) -> Duration {

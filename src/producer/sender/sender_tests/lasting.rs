@@ -1,6 +1,8 @@
 //! What lasts over retries and answers: identities, topics in use, and what brokers say in words.
 
 use super::*;
+use crate::producer::accumulator::ProduceRequestResult;
+use crate::record::{BatchReader, Header};
 
 fn learn_untouched(bench: &Bench, leaders: &[i32]) {
     let partitions = (0..).zip(leaders).map(|(index, leader)| MetadataPartition {
@@ -255,4 +257,60 @@ fn wall_clock_that_jumps_ends_and_delays_nothing() {
     bench.advance(1);
     bench.turn();
     assert!(handles.iter().all(SendHandle::is_done), "a day too late");
+}
+
+#[test]
+fn pieces_of_a_batch_keep_their_records_keys_and_headers_and_the_format() {
+    let mut bench = Bench::with_batches_of(4096, plain(), &[1]);
+    let topic = bench.shared.accumulator.topic(TOPIC).expect("it is known");
+    let mut results = Vec::new();
+    for number in 0..9_u8 {
+        let key = [number];
+        let headers = [
+            Header::new("header-key", vec![number; 3]),
+            Header::null("null"),
+        ];
+        let record = RecordToAppend {
+            partition: Some(0),
+            view: RecordView::new(77, Some(&key), Some(b"there"), &headers),
+        };
+        let mut ticket = MemoryTicket::default();
+        let accumulator = &bench.shared.accumulator;
+        match accumulator.try_append(&topic, &record, &mut None, &mut ticket, None) {
+            Append::Appended { result, index } => results.push((result, index)),
+            other => panic!("{other:?}"),
+        }
+    }
+    bench.turn();
+    let whole = bench.take();
+    bench.refuse(whole, 10);
+    let (mut pieces, mut keys) = (0, Vec::new());
+    for _ in 0..8 {
+        bench.turn();
+        let Some(piece) = bench.client.take() else {
+            continue;
+        };
+        pieces += 1;
+        let parts = &produce(&piece).topics[0].partitions[0].records.parts;
+        assert_eq!(parts[0][..8], [0; 8], "from offset 0");
+        assert_eq!((parts[0][16], &parts[0][21..23]), (2, &[0, 0][..]));
+        let mut reader = BatchReader::new(&parts[1..]);
+        while let Some(record) = reader.read() {
+            let key = record.key.expect("it has one")[0];
+            let expected = [
+                Header::new("header-key", vec![key; 3]),
+                Header::null("null"),
+            ];
+            assert_eq!(record.headers.as_slice(), expected);
+            assert_eq!(record.value.as_deref(), Some(&b"there"[..]));
+            keys.push(key);
+        }
+        bench.acknowledge(piece, 0);
+    }
+    assert!(pieces > 1, "it was split");
+    assert_eq!(keys, (0..9).collect::<Vec<u8>>());
+    bench.turn();
+    let is_done =
+        |(result, index): &(Arc<ProduceRequestResult>, u32)| result.outcome(*index).is_some();
+    assert!(results.iter().all(is_done));
 }

@@ -74,8 +74,9 @@ fn draws_are_none_one_everywhere_or_some_as_often_as_they_should() {
             many => assert!(many.iter().all(|plan| !plan.is_everywhere())),
         }
     }
-    assert!((80..=200).contains(&none), "{none}");
-    assert!((150..=260).contains(&everywhere), "{everywhere}");
+    // These are idempotent; others have none, and one alone, twice as often.
+    assert!((25..=110).contains(&none), "{none}");
+    assert!((90..=200).contains(&everywhere), "{everywhere}");
     assert_eq!(seen.len(), FaultKind::ALL.len());
 }
 

@@ -107,6 +107,17 @@ impl History {
         self.answer(link, id, &answer);
     }
 
+    /// An answer to InitProducerId asks for a pause.
+    pub(super) fn throttles(&mut self, link: u64, ms: i32) {
+        let asked = [&(-1_i16).to_be_bytes()[..], &i32::MAX.to_be_bytes()].concat();
+        let id = self.ask(link, 22, 0, &asked);
+        let mut told = ms.to_be_bytes().to_vec();
+        told.extend_from_slice(&0_i16.to_be_bytes());
+        told.extend_from_slice(&PRODUCER.to_be_bytes());
+        told.extend_from_slice(&0_i16.to_be_bytes());
+        self.answer(link, id, &told);
+    }
+
     fn give_identity(&mut self, link: u64, (producer_id, epoch): (i64, i16)) {
         let asked = [&(-1_i16).to_be_bytes()[..], &i32::MAX.to_be_bytes()].concat();
         let id = self.ask(link, 22, 0, &asked);

@@ -3,5 +3,6 @@
 mod growth;
 mod history;
 mod lies;
+mod pieces;
 mod waits;
 mod wires;
