@@ -412,6 +412,13 @@ impl MetadataState {
         taken.topic
     }
 
+    /// Topics that the next answer makes forgotten.
+    pub(super) fn idle_topics(&self, now: Instant) -> Vec<Arc<str>> {
+        let idle = |interest: &Interest| !interest.is_new && interest.expires <= now;
+        let topics = self.topics.iter().filter(|(_, interest)| idle(interest));
+        topics.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
     /// Waited-for topics are in use; others go when their time has come, epochs and all (B16).
     fn forget_idle_topics(&mut self, now: Instant) {
         let expires = deadline(now, self.config.max_idle);
