@@ -290,7 +290,7 @@ impl Engine {
                 .as_ref()
                 .is_none_or(|it| it.ends_within(left()));
         if ended {
-            log::debug!("{}: closed", self.client_id);
+            log::info!("{}: closed", self.client_id);
         }
         ended
     }

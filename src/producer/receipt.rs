@@ -60,8 +60,16 @@ impl Receipt {
     /// An attempt begins.
     pub(crate) fn begin_attempt(&mut self, now: Instant) {
         self.attempts += 1;
-        self.drained = Some(now);
+        // What a callback appends in a turn is newer than that turn.
+        self.drained = Some(now.max(self.appended));
         (self.written, self.answered) = (None, None);
+    }
+
+    /// Its request has ended: when it was written and answered, if it was.
+    pub(crate) fn attempt_ended(&mut self, written: Option<Instant>, answered: Option<Instant>) {
+        let drained = self.drained.unwrap_or(self.appended);
+        self.written = written.map(|at| at.max(drained));
+        self.answered = answered.map(|at| at.max(drained));
     }
 
     /// Returns how often it was handed to a connection; 0 if never.

@@ -283,7 +283,7 @@ impl ProducerBatch {
 
     /// Notes when the latest attempt was written, and when it was answered, if it was.
     pub(crate) fn attempt_ended(&mut self, written: Option<Instant>, answered: Option<Instant>) {
-        (self.0.receipt.written, self.0.receipt.answered) = (written, answered);
+        self.0.receipt.attempt_ended(written, answered);
     }
 
     /// Why the latest attempt failed that was not the last one; told if time runs out after it.

@@ -26,6 +26,10 @@ pub(super) fn draw(seed: u64, of: Line, is_wild: bool) -> ConfigPlan {
     plan.contradictions = Contradiction::draw(&mut random);
     plan.fails_recreated = stream(seed, "topic.recreation.policy").chance(400);
     extremes::draw(seed, &mut plan);
+    if plan.memory_of_a_topic() < 2 * plan.batch_size.max(LEAST_MEMORY) {
+        // An extreme took the room that a share needs.
+        plan.topic_share = 100;
+    }
     plan
 }
 
