@@ -19,7 +19,8 @@ pub(super) fn draw(seed: u64, plan: &mut ConfigPlan) {
     plan.delivery_timeout_ms = plan
         .delivery_timeout_ms
         .max(plan.linger_ms + plan.request_timeout_ms);
-    plan.batch_size = plan.batch_size.min(plan.buffer_memory);
+    let memory_of_a_topic = plan.buffer_memory * plan.topic_share as usize / 100;
+    plan.batch_size = plan.batch_size.min(memory_of_a_topic);
 }
 
 fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
