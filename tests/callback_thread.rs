@@ -118,7 +118,8 @@ fn what_would_wait_fails_at_once_on_the_callback_thread_too() {
     let callback = move |_: Result<&_, &_>| {
         let flush = own.flush().unwrap_err().kind();
         let close = own.close(secs(1)).unwrap_err().kind();
-        let sent = own.send(record(1)).unwrap();
+        // Told by this very thread, once it is through here.
+        let sent = own.send_with_callback(record(1), |_| {}).unwrap();
         let get = sent.get().unwrap_err().kind();
         let purged = own.purge("nobody's");
         tell.send((flush, close, get, purged)).unwrap();

@@ -244,91 +244,94 @@ fn number_out_of_its_range_is_refused_and_the_ends_of_the_range_are_read() {
     }
 }
 
-/// Each of these pairs contradicts itself, or is the least that does not.
+/// Settings that contradict each other.
+const CONTRADICTIONS: &[&[(&str, &str)]] = &[
+    &[("delivery.timeout.ms", "30004")],
+    &[
+        ("delivery.timeout.ms", "0"),
+        ("linger.ms", "0"),
+        ("request.timeout.ms", "1"),
+    ],
+    &[
+        ("delivery.timeout.ms", "59"),
+        ("linger.ms", "10"),
+        ("request.timeout.ms", "50"),
+    ],
+    &[("batch.size", "1001"), ("buffer.memory", "1000")],
+    &[("enable.idempotence", "true"), ("acks", "1")],
+    &[("enable.idempotence", "true"), ("acks", "0")],
+    &[("enable.idempotence", "true"), ("retries", "0")],
+    &[
+        ("max.in.flight.requests.per.connection", "6"),
+        ("enable.idempotence", "true"),
+    ],
+];
+
+/// The least that do not, and others at their extremes.
+const JUST_RIGHT: &[&[(&str, &str)]] = &[
+    &[("delivery.timeout.ms", "30005")],
+    &[
+        ("delivery.timeout.ms", "1060"),
+        ("linger.ms", "60"),
+        ("request.timeout.ms", "1000"),
+    ],
+    &[("batch.size", "1000"), ("buffer.memory", "1000")],
+    &[
+        ("batch.size", "2147483647"),
+        ("buffer.memory", "2147483647"),
+    ],
+    &[
+        ("batch.size", "0"),
+        ("buffer.memory", "85"),
+        ("max.request.size", "85"),
+    ],
+    &[("batch.size", "1"), ("linger.ms", "0")],
+    &[
+        ("buffer.memory", "85"),
+        ("linger.ms", "9223372036854775807"),
+    ],
+    &[("retry.backoff.ms", "0"), ("retry.backoff.max.ms", "0")],
+    &[("retry.backoff.ms", "9"), ("retry.backoff.max.ms", "1")],
+    &[
+        ("reconnect.backoff.ms", "0"),
+        ("reconnect.backoff.max.ms", "0"),
+    ],
+    &[
+        ("reconnect.backoff.ms", "70"),
+        ("reconnect.backoff.max.ms", "7"),
+    ],
+    &[("metadata.max.age.ms", "0"), ("retry.backoff.ms", "0")],
+    &[
+        ("metadata.max.age.ms", "0"),
+        ("metadata.recovery.rebootstrap.trigger.ms", "0"),
+    ],
+    &[
+        ("connections.max.idle.ms", "0"),
+        ("metadata.max.age.ms", "0"),
+    ],
+    &[
+        ("socket.connection.setup.timeout.ms", "30000"),
+        ("socket.connection.setup.timeout.max.ms", "1000"),
+    ],
+    &[("max.block.ms", "0"), ("linger.ms", "0"), ("acks", "0")],
+    &[
+        ("acks", "1"),
+        ("retries", "0"),
+        ("max.in.flight.requests.per.connection", "1"),
+    ],
+    &[
+        ("enable.idempotence", "false"),
+        ("max.in.flight.requests.per.connection", "2147483647"),
+    ],
+];
+
 #[test]
 fn pairs_of_keys_that_contradict_each_other_are_refused_by_name_or_work() {
     let _limit = Limit::new(secs(240));
-    let refused: Vec<Vec<(String, String)>> = [
-        &[("delivery.timeout.ms", "30004")][..],
-        &[
-            ("delivery.timeout.ms", "0"),
-            ("linger.ms", "0"),
-            ("request.timeout.ms", "1"),
-        ],
-        &[
-            ("delivery.timeout.ms", "59"),
-            ("linger.ms", "10"),
-            ("request.timeout.ms", "50"),
-        ],
-        &[("batch.size", "1001"), ("buffer.memory", "1000")],
-        &[("enable.idempotence", "true"), ("acks", "1")],
-        &[("enable.idempotence", "true"), ("acks", "0")],
-        &[("enable.idempotence", "true"), ("retries", "0")],
-        &[
-            ("max.in.flight.requests.per.connection", "6"),
-            ("enable.idempotence", "true"),
-        ],
-    ]
-    .map(owned)
-    .into();
+    let all = |pairs: &[&[(&str, &str)]]| -> Vec<Vec<(String, String)>> {
+        pairs.iter().map(|pairs| owned(pairs)).collect()
+    };
+    let refused = all(CONTRADICTIONS);
     assert_eq!(sweep(&refused), refused.len(), "all of these are refused");
-    let right: Vec<Vec<(String, String)>> = [
-        &[("delivery.timeout.ms", "30005")][..],
-        &[
-            ("delivery.timeout.ms", "1060"),
-            ("linger.ms", "60"),
-            ("request.timeout.ms", "1000"),
-        ],
-        &[("batch.size", "1000"), ("buffer.memory", "1000")],
-        &[
-            ("batch.size", "2147483647"),
-            ("buffer.memory", "2147483647"),
-        ],
-        &[
-            ("batch.size", "0"),
-            ("buffer.memory", "85"),
-            ("max.request.size", "85"),
-        ],
-        &[("batch.size", "1"), ("linger.ms", "0")],
-        &[
-            ("buffer.memory", "85"),
-            ("linger.ms", "9223372036854775807"),
-        ],
-        &[("retry.backoff.ms", "0"), ("retry.backoff.max.ms", "0")],
-        &[("retry.backoff.ms", "9"), ("retry.backoff.max.ms", "1")],
-        &[
-            ("reconnect.backoff.ms", "0"),
-            ("reconnect.backoff.max.ms", "0"),
-        ],
-        &[
-            ("reconnect.backoff.ms", "70"),
-            ("reconnect.backoff.max.ms", "7"),
-        ],
-        &[("metadata.max.age.ms", "0"), ("retry.backoff.ms", "0")],
-        &[
-            ("metadata.max.age.ms", "0"),
-            ("metadata.recovery.rebootstrap.trigger.ms", "0"),
-        ],
-        &[
-            ("connections.max.idle.ms", "0"),
-            ("metadata.max.age.ms", "0"),
-        ],
-        &[
-            ("socket.connection.setup.timeout.ms", "30000"),
-            ("socket.connection.setup.timeout.max.ms", "1000"),
-        ],
-        &[("max.block.ms", "0"), ("linger.ms", "0"), ("acks", "0")],
-        &[
-            ("acks", "1"),
-            ("retries", "0"),
-            ("max.in.flight.requests.per.connection", "1"),
-        ],
-        &[
-            ("enable.idempotence", "false"),
-            ("max.in.flight.requests.per.connection", "2147483647"),
-        ],
-    ]
-    .map(owned)
-    .into();
-    assert_eq!(sweep(&right), 0, "none of these is refused");
+    assert_eq!(sweep(&all(JUST_RIGHT)), 0, "none of these is refused");
 }

@@ -29,10 +29,8 @@ const FEATURES: &[&str] = &[
     "adaptive partitioning",
     "compression",
     "custom partitioners",
-    "executor",
     "interceptors",
     "metrics",
-    "policy",
     "telemetry",
     "transactions",
 ];
@@ -455,6 +453,19 @@ fn every_test_of_javas_classes_has_one_row() {
     let (rows, _) = tables();
     let wrong = incomplete_classes(&rows, CLASSES);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_failure_rule_is_shown_by_a_test() {
+    let (rows, _) = tables();
+    let rules: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.place.starts_with("docs/parity/failure_rules.md"))
+        .collect();
+    assert!(rules.len() > 60, "only {} rules are left", rules.len());
+    let is_shown = |row: &&&Row| matches!(row.kind, Kind::Tests(_));
+    let open: Vec<&&Row> = rules.iter().filter(|row| !is_shown(row)).collect();
+    assert!(open.is_empty(), "{open:?}");
 }
 
 #[test]

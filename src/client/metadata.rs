@@ -4,7 +4,8 @@
 //! Java's counterparts: `Metadata`, `ProducerMetadata`. Thread: any. Locks: its own, a leaf; wakers
 //! are called after it. The picture of now is read without it. The rules are [`MetadataState`]'s.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,12 @@ struct Shared {
     cluster: ArcSwap<Cluster>,
     state: Mutex<MetadataState>,
     wakeup: Wakeup,
+    users: Users,
 }
+
+/// Who else has something to do with topics; nobody, unless told.
+#[derive(Default)]
+struct Users(OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>>);
 
 /// One waiter's place; made by `Default`, used for one wait, removes itself when dropped or ready.
 #[derive(Debug, Default)]
@@ -62,7 +68,17 @@ impl Metadata {
             cluster: ArcSwap::new(Arc::clone(state.cluster())),
             state: Mutex::new(state),
             wakeup,
+            users: Users::default(),
         }))
+    }
+
+    /// Before a topic is forgotten because nothing was sent to it for long, `has_records` is asked
+    /// whether something waits to be. On the Sender thread, without a lock; told once.
+    pub(crate) fn ask_before_forgetting(
+        &self,
+        has_records: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) {
+        let _ = self.0.users.0.set(Box::new(has_records));
     }
 
     /// The picture of now: one atomic load, no lock.
@@ -176,6 +192,10 @@ impl Metadata {
         now: Instant,
         random: &mut Random,
     ) {
+        let idle = self.0.state.lock().idle_topics(now);
+        for topic in idle.iter().filter(|topic| self.0.users.use_topic(topic)) {
+            self.touch(topic, now);
+        }
         let mut state = self.0.state.lock();
         let wakers = state.update(ask, response, now, random);
         self.0.publish(&state);
@@ -204,6 +224,20 @@ impl Metadata {
         let mut state = self.0.state.lock();
         state.rebootstrap();
         self.0.publish(&state);
+    }
+}
+
+impl Users {
+    fn use_topic(&self, topic: &str) -> bool {
+        self.0.get().is_some_and(|has_records| has_records(topic))
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Users")
+            .field(&self.0.get().is_some())
+            .finish()
     }
 }
 

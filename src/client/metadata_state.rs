@@ -319,8 +319,7 @@ impl MetadataState {
 
     /// `metadata.max.age.ms`, but never so short that brokers are asked without a pause.
     fn max_age(&self) -> Duration {
-        let config = &self.config;
-        config.max_age.max(config.retry_backoff).max(SHORTEST_AGE)
+        self.config.max_age.max(self.config.retry_backoff)
     }
 
     /// What the next request asks for (B12).
@@ -411,6 +410,13 @@ impl MetadataState {
             self.request_full();
         }
         taken.topic
+    }
+
+    /// Topics that the next answer makes forgotten.
+    pub(super) fn idle_topics(&self, now: Instant) -> Vec<Arc<str>> {
+        let idle = |interest: &Interest| !interest.is_new && interest.expires <= now;
+        let topics = self.topics.iter().filter(|(_, interest)| idle(interest));
+        topics.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// Waited-for topics are in use; others go when their time has come, epochs and all (B16).
@@ -603,10 +609,8 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
     })
 }
 
-const SHORTEST_AGE: Duration = Duration::from_millis(1);
 /// After an answer that told nothing new.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-
 /// From this version of Metadata on an epoch in an answer is the leader's, not a guess.
 const EPOCHS_ARE_RELIABLE: i16 = 9;
 

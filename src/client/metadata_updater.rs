@@ -80,8 +80,8 @@ impl MetadataUpdater {
         self.metadata.update_failed(now, random);
     }
 
-    /// When to begin again with the bootstrap addresses if nothing comes before. Who has just begun again
-    /// is given the time for one answer: a shorter trigger would never let any come.
+    /// When to begin again with the bootstrap addresses if nothing comes before. One answer is given
+    /// some time, whoever has just begun again the most: a shorter trigger would never let any come.
     pub(super) fn rebootstrap_at(&self) -> Option<Instant> {
         let MetadataRecovery::Rebootstrap { trigger } = self.recovery else {
             return None;
@@ -90,7 +90,7 @@ impl MetadataUpdater {
         let least = if self.metadata.cluster().is_bootstrap() {
             self.request_timeout
         } else {
-            Duration::ZERO
+            self.request_timeout.min(LEAST_TRIGGER)
         };
         Some(deadline(since, trigger.max(least)))
     }
@@ -301,6 +301,9 @@ impl<S: Selectable, T> NetworkClient<S, T> {
         self.metadata.rebootstrap();
     }
 }
+
+/// What an answer may take before known brokers count as lost.
+const LEAST_TRIGGER: Duration = Duration::from_secs(1);
 
 /// Leaves out what cannot be a broker: an id below zero is a bootstrap address's own, and of a node
 /// that is named with two addresses nobody can tell which one is right. Once known, a wrong address

@@ -379,6 +379,8 @@ fn shared(
         random.split(),
         wakeup.clone(),
     );
+    let queued = Arc::clone(&accumulator);
+    metadata.ask_before_forgetting(move |topic| queued.has_queued(topic));
     Shared::new(time.clone(), Arc::new(metadata), accumulator, wakeup)
 }
 

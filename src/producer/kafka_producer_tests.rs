@@ -726,3 +726,26 @@ fn record_that_is_refused_comes_back_with_its_headers() {
     let again = bench.producer.send(back.header("test", "header4"));
     assert!(again.is_ok(), "nothing of it is frozen");
 }
+
+#[test]
+fn topic_that_was_forgotten_is_waited_for_again() {
+    let mut bench = Bench::knowing(&[], 1);
+    let sent = bench.producer.send(ProducerRecord::new("topic", "v"));
+    drop(sent.expect("it is known"));
+    bench.acknowledge();
+    let clock = bench.clock.clone().expect("it stands still");
+    clock.advance(Duration::from_secs(301));
+    answer(&bench.shared, "another", 1);
+    assert!(bench.shared.metadata.cluster().topic("topic").is_none());
+    assert!(bench.drain().is_empty());
+    let record = ProducerRecord::new("topic", "v");
+    let refused = bench.producer.send(record).expect_err("it is forgotten");
+    assert_eq!(refused.kind(), ErrorKind::Timeout);
+    let error = bench.producer.partitions_for("topic").expect_err("as well");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    bench.answer(2);
+    let sent = bench.producer.send(refused.into_record());
+    drop(sent.expect("it was asked for"));
+    let partitions = bench.producer.partitions_for("topic");
+    assert_eq!(partitions.expect("it is known").len(), 2);
+}

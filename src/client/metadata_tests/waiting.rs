@@ -195,6 +195,19 @@ fn topic_that_is_not_used_is_forgotten_with_its_epochs() {
 }
 
 #[test]
+fn topic_with_records_that_wait_to_be_sent_is_not_forgotten_whenever_it_was_used_last() {
+    let known = || vec![topic("queued", 1, &[(1, 9)]), topic("idle", 2, &[(1, 9)])];
+    let fixture = Fixture::using(known());
+    fixture
+        .metadata
+        .ask_before_forgetting(|topic| topic == "queued");
+    fixture.time.advance(Duration::from_secs(61));
+    fixture.take(known());
+    assert!(fixture.metadata.cluster().topic("queued").is_some());
+    assert!(fixture.metadata.cluster().topic("idle").is_none());
+}
+
+#[test]
 fn topic_somebody_waits_for_does_not_expire() {
     let fixture = Fixture::started();
     let mut ticket = MetadataTicket::default();

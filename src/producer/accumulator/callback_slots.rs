@@ -195,10 +195,12 @@ impl CallbackSlots {
             pieces.push(piece);
             first = end;
         }
-        // KAFKA-8325: what was split was given back with its pieces, and once more by itself.
-        if !planted(Plant::R04) {
-            self.charged = 0;
+        #[cfg(feature = "planted")]
+        if planted(Plant::R04) {
+            // KAFKA-8325: what was split was given back with its pieces, and once more by itself.
+            self.pool.release_once_more(self.charged);
         }
+        self.charged = 0;
         pieces
     }
 

@@ -208,6 +208,16 @@ impl RecordAccumulator {
         self.growth.lock().slots.get(id.0 as usize).map(Arc::clone)
     }
 
+    /// Whether records for the topic wait to be sent, for the first time or again. Locks each of its queues
+    /// for a moment.
+    pub(crate) fn has_queued(&self, topic: &str) -> bool {
+        let slots = self.all_slots();
+        let mut of_topic = slots
+            .iter()
+            .filter(|slot| *slot.topic_partition.topic == *topic);
+        of_topic.any(|slot| !slot.queue.lock().is_empty())
+    }
+
     pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
         self.growth.lock().slots.clone()
     }

@@ -80,7 +80,7 @@ pub(super) static KEYS: &[Key] = &[
         },
         (Some("100"), LOW),
         |settings, value| settings.topic_share_percent = value.size(),
-        "**Not one of Java's.** Per cent of `buffer.memory` that the records of one topic may take; then \
+        "Ours: per cent of `buffer.memory` that the records of one topic may take; then \
          `send` waits for that topic alone, so that one that cannot be sent leaves memory to the others. \
          It bounds a record's and a batch's size as well. 100: no limit.",
     ),
@@ -89,7 +89,7 @@ pub(super) static KEYS: &[Key] = &[
         Kind::Boolean,
         (Some("false"), LOW),
         |settings, value| settings.callback_thread = value.boolean(),
-        "**Not one of Java's.** Whether callbacks run on a thread of their own instead of the network \
+        "Ours: whether callbacks run on a thread of their own instead of the network \
          thread, so that slow ones hold up nothing but each other. What waits for its callback keeps its \
          part of `buffer.memory`.",
     ),
@@ -202,8 +202,8 @@ pub(super) static KEYS: &[Key] = &[
         Kind::long(0),
         (Some("300000"), LOW),
         |settings, value| settings.rebootstrap_trigger = value.ms(),
-        "After so long without metadata the producer begins anew with `bootstrap.servers`; having begun anew, \
-         not before `request.timeout.ms`.",
+        "After so long without metadata the producer begins anew with `bootstrap.servers`; not within a \
+         second, nor, having begun anew, within `request.timeout.ms`.",
     ),
     key(
         "metadata.recovery.strategy",

@@ -137,7 +137,6 @@ impl Bench {
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::ZERO,
             retry_backoff_max: Duration::ZERO,
-            fail_recreated_topics: false,
         };
         let random = Random::seeded(1);
         let accumulator = RecordAccumulator::new(config, time.clone(), random, wakeup.clone());
@@ -177,6 +176,7 @@ impl Bench {
             idempotence: true,
             retry_backoff: Duration::ZERO,
             retry_backoff_max: Duration::ZERO,
+            fail_recreated_topics: false,
         };
         let client = Answering {
             poller: poller.expect("it is started once"),

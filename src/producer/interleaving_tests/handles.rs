@@ -139,9 +139,11 @@ pub(super) fn outcome_of_a_piece_reaches_its_handles_once() {
             (*index, spawn(move || uses(handle, &result)))
         })
         .collect();
+    let began = Time::default().now();
     let acked = |base_offset| BatchOutcome::Acked {
         base_offset,
         log_append_time_ms: -1,
+        receipt: Receipt::of_new_batch(began),
     };
     result.split(0, std::iter::once(3));
     result.finish(3, acked(200));

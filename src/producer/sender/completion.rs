@@ -166,6 +166,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             self.sequences.forget(|slot| slot == sent.batch.slot);
         }
         let retry = self.may_retry(&batch, now);
+        let told = (code, &answer);
         match verdict {
             Verdict::Complete { .. } => {}
             Verdict::Retry if retry => {
@@ -178,15 +179,11 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 let answered = code.proves_not_written() || code == ErrorCode::UNKNOWN_TOPIC_ID;
                 self.put_back(batch, (topic, sent), answered, now);
             }
-            Verdict::Refused if retry => {
-                self.on_refused(batch, (topic, sent), (code, &answer), now);
-            }
-            Verdict::TooLarge => self.on_too_large(batch, topic, (code, &answer), now),
-            Verdict::InvalidRecords => {
-                self.on_invalid_records(batch, topic, (code, &answer), now);
-            }
+            Verdict::Refused if retry => self.on_refused(batch, (topic, sent), told, now),
+            Verdict::TooLarge => self.on_too_large(batch, topic, told, now),
+            Verdict::InvalidRecords => self.on_invalid_records(batch, topic, told, now),
             Verdict::Retry | Verdict::Refused | Verdict::Fail | Verdict::FailAll => {
-                self.fail_as_answered(batch, verdict, (code, &answer), now);
+                self.fail_as_answered(batch, verdict, told, now);
             }
         }
     }

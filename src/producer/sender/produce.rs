@@ -85,17 +85,9 @@ pub(super) fn build(
         }
         let mut data = Vec::with_capacity(partitions.len());
         let mut sent = Vec::with_capacity(partitions.len());
-        for (
-            index,
-            Drained {
-                mut batch,
-                state,
-                leader_epoch,
-                ..
-            },
-        ) in partitions
-        {
-            batch.begin_attempt(now, leader_epoch);
+        for (index, drained) in partitions {
+            let (mut batch, state) = (drained.batch, drained.state);
+            batch.begin_attempt(now, drained.leader_epoch);
             let parts = batch.encode(state);
             data.push(PartitionProduceData {
                 index,

@@ -1,14 +1,17 @@
 //! The application itself: its calls are a prefix of more calls, and what it looks for it sees.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::super::faults::{FaultKind, FaultPlan};
-use super::super::ledger::{End, Entry, RecordId, Violation};
+use super::super::ledger::{End, Entry, RecordId, SharedLedger, Violation};
 use super::super::payload::{Key, Mark, RecordSpec};
 use super::super::run::{Report, run, tests::simple};
-use super::super::scenario::{Ending, Habits, ThreadPlan};
+use super::super::scenario::{Ending, Habits, Scenario, ThreadPlan};
 use super::calls::{Call, Moment, Then, Told, Way, draw};
-use super::*;
+use super::outcome::{Limits, Shared};
+use super::topics::Topics;
+use super::{closing, thread};
 use crate::cluster::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::producer::{DeliveryError, Receipt, RecordMetadata};

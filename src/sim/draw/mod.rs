@@ -38,11 +38,6 @@ impl Scenario {
         let config = config::draw(seed, line, is_wild);
         let cluster = cluster::draw(seed, line, mix);
         let safety = Duration::from_millis(random.log_between(1_000, 120_000));
-        let safety = if extremes::are_hasty(&config) {
-            safety.min(Duration::from_secs(3))
-        } else {
-            safety
-        };
         let at = |random: &mut crate::random::Random| {
             safety * u32::try_from(random.between(20, 700)).expect("small") / 1000
         };

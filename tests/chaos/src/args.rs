@@ -13,7 +13,7 @@ pub(crate) struct Args {
     pub(crate) delivery_timeout: Duration,
     /// Records a second that are sent, in all.
     pub(crate) rate: f64,
-    /// Whether the seed draws the producer's configuration as well.
+    /// Whether the seed draws the producer's configuration as well, and more verbs are used.
     pub(crate) vary: bool,
 }
 
@@ -38,7 +38,8 @@ chaos [--seconds N] [--seed S] [--delivery-timeout-ms N] [--rate N] [--vary] [--
   --delivery-timeout-ms N  delivery.timeout.ms of the producer (30000)
   --rate N                 records a second (8000)
   --vary                   the seed draws the producer's configuration as well: batch.size, linger.ms,
-                           requests in flight, buffer.memory and more
+                           requests in flight, buffer.memory and more; perhaps batches have to be
+                           split; records are purged and flushed every few seconds
   --control KIND           instead of proving the producer, prove the judge, by a run in which it
                            has to find something:
                              idempotence-off  retries without idempotence: duplicates, disorder

@@ -86,7 +86,7 @@ fn run(args: &Args) -> Result<Report, Failure> {
     let proxy = FaultProxy::start(usize::try_from(NODES).unwrap_or(0), watcher)?;
     let kafka = RealKafka::start(&options(&proxy, args.mode))?;
     conductor::lead(&kafka, &proxy)?;
-    create_topics(&kafka, args.mode)?;
+    create_topics(&kafka, args)?;
     let started = Instant::now();
     let log = env::temp_dir().join("producer.log");
     log_file::install(&log, started)?;
@@ -107,7 +107,7 @@ fn run(args: &Args) -> Result<Report, Failure> {
     let conductor = Conductor::new(&kafka, &proxy, started);
     let is_over = AtomicBool::new(false);
     let (faults, sending) = thread::scope(|scope| {
-        workload::start(scope, &producer, &ledger, args.rate, &is_over);
+        workload::start(scope, &producer, &ledger, &is_over, args);
         let faults = conductor.run(&schedule, started + args.length);
         thread::sleep(SETTLE);
         is_over.store(true, Ordering::SeqCst);
@@ -150,7 +150,8 @@ fn options(proxy: &FaultProxy, mode: Mode) -> ClusterOptions {
 }
 
 /// Replicas on all three nodes, of which two have to have a record; where losses are wanted, on two.
-fn create_topics(kafka: &RealKafka, mode: Mode) -> Result<(), Failure> {
+fn create_topics(kafka: &RealKafka, args: &Args) -> Result<(), Failure> {
+    let mode = args.mode;
     for (name, partitions) in TOPICS {
         let nodes = |partition: i32| {
             let replicas = if mode == Mode::Unclean { 2 } else { NODES };
@@ -165,6 +166,11 @@ fn create_topics(kafka: &RealKafka, mode: Mode) -> Result<(), Failure> {
             topic = topic.config("min.insync.replicas", "2");
         }
         kafka.create_topic(&topic)?;
+    }
+    if let Some(bytes) = producer::largest_batch(args) {
+        let (topic, _) = TOPICS[TOPICS.len() - 1];
+        println!("chaos: {topic} takes batches of {bytes} bytes at most");
+        kafka.set_topic_config(topic, "max.message.bytes", &bytes.to_string())?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How the producer of a run is configured.
+//! How the producer of a run is configured, and what the seed may vary besides its schedule.
 
 use std::time::Duration;
 
@@ -38,6 +38,13 @@ pub(crate) fn config(addresses: &str, args: &Args) -> ProducerConfig {
         .set("acks", acks)
 }
 
+/// The `max.message.bytes` of the second topic, if the seed says so: then batches have to be split.
+pub(crate) fn largest_batch(args: &Args) -> Option<u32> {
+    let mut random = Rng::with_seed(args.seed.rotate_left(32));
+    let limit = [None, Some(1_000), Some(4_000)][random.usize(0..3)];
+    limit.filter(|_| args.vary)
+}
+
 /// Values that change how batches come about and how many are on their way.
 fn drawn(seed: u64, delivery_timeout: Duration) -> Vec<(&'static str, String)> {
     let mut random = Rng::with_seed(!seed);
@@ -65,6 +72,11 @@ fn drawn(seed: u64, delivery_timeout: Duration) -> Vec<(&'static str, String)> {
             "metadata.max.age.ms",
             pick(&[1_000, 5_000, 300_000]).to_string(),
         ),
+        (
+            "buffer.memory.share.per.topic",
+            pick(&[50, 100]).to_string(),
+        ),
+        ("callback.thread.enable", (pick(&[0, 1]) == 1).to_string()),
     ]
 }
 

@@ -131,3 +131,93 @@ pub(crate) fn in_order(schedule: &Schedule) -> Vec<Planned> {
     planned.sort_by_key(|planned| planned.at);
     planned
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Report {
+        Report {
+            verdict: Verdict {
+                records: 400_000,
+                acked: 399_999,
+                unknown: 1,
+                ..Verdict::default()
+            },
+            wire: Counts {
+                batches: 9_000,
+                retries: 3,
+                disconnects: 2,
+                leader_changes: 1,
+                unreadable: Vec::new(),
+            },
+            faults: 10,
+            data_losses: 0,
+            rate: 6_000.0,
+        }
+    }
+
+    fn failures(mode: Mode, change: impl FnOnce(&mut Report)) -> usize {
+        let mut report = good();
+        change(&mut report);
+        let args = Args {
+            mode,
+            ..Args::default()
+        };
+        report.failures(&args).len()
+    }
+
+    #[test]
+    fn last_line_is_as_scripts_expect_it() {
+        assert_eq!(
+            good().line(),
+            "chaos: records=400000 faults=10 retries=3 disconnects=2 leader_changes=1 unknown=1 \
+             lost=0 duplicate=0 reordered=0 misreported=0 late=0"
+        );
+    }
+
+    #[test]
+    fn run_that_hurt_and_harmed_nothing_is_good() {
+        assert_eq!(failures(Mode::Proof, |_| {}), 0);
+    }
+
+    #[test]
+    fn anything_bad_fails_the_run() {
+        let bad: [fn(&mut Report); 6] = [
+            |report| report.verdict.lost = 1,
+            |report| report.verdict.duplicate = 1,
+            |report| report.verdict.reordered = 1,
+            |report| report.verdict.misreported = 1,
+            |report| report.verdict.late = 1,
+            |report| report.data_losses = 1,
+        ];
+        for (index, change) in bad.into_iter().enumerate() {
+            assert_eq!(failures(Mode::Proof, change), 1, "{index}");
+        }
+    }
+
+    #[test]
+    fn run_that_hurt_nothing_fails() {
+        let idle: [fn(&mut Report); 6] = [
+            |report| report.wire.retries = 0,
+            |report| report.wire.disconnects = 0,
+            |report| report.wire.leader_changes = 0,
+            |report| report.wire.unreadable.push("a request".to_owned()),
+            |report| report.faults = 9,
+            |report| report.rate = 100.0,
+        ];
+        for (index, change) in idle.into_iter().enumerate() {
+            assert_eq!(failures(Mode::Proof, change), 1, "{index}");
+        }
+    }
+
+    #[test]
+    fn control_in_which_the_judge_sees_nothing_fails() {
+        for mode in [Mode::IdempotenceOff, Mode::Unclean] {
+            assert_eq!(failures(mode, |_| {}), 1, "{mode:?}");
+        }
+        let seen = |report: &mut Report| report.verdict.reordered = 1;
+        assert_eq!(failures(Mode::IdempotenceOff, seen), 0);
+        assert_eq!(failures(Mode::Unclean, |report| report.verdict.lost = 1), 0);
+    }
+}

@@ -68,7 +68,8 @@ impl Watcher for Wire {
 
     fn ended(&self, connection: u64, _: usize) {
         let mut state = self.lock();
-        let stream = state.streams.remove(&connection);
+        // Kept: a client that does not know yet may be in the middle of a request.
+        let stream = state.streams.get(&connection);
         let has_worked = stream.is_some_and(|stream| stream.requests > 0);
         state.counts.disconnects += u64::from(has_worked && !state.is_over);
     }
@@ -191,6 +192,19 @@ mod tests {
         send(&wire, 1, 0, &bytes);
         let counts = wire.finish();
         assert_eq!((counts.batches, counts.retries), (4, 2), "{counts:?}");
+    }
+
+    #[test]
+    fn request_is_read_to_its_end_although_the_broker_has_gone() {
+        let wire = Wire::default();
+        let bytes = produce(0, 0, b"first");
+        let (begin, rest) = bytes.split_at(10);
+        send(&wire, 0, 0, begin);
+        wire.ended(0, 0);
+        send(&wire, 0, 0, rest);
+        let counts = wire.finish();
+        assert_eq!(counts.batches, 1);
+        assert!(counts.unreadable.is_empty(), "{counts:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use kafka_producer::{DeliveryCallback, KafkaProducer, ProducerRecord, SendHandle};
 
+use crate::args::Args;
 use crate::ledger::Ledger;
 use crate::payload::{Record, RecordId};
 use crate::{PARTITIONS, TOPICS};
@@ -18,6 +19,9 @@ pub(crate) const THREADS: u32 = 4;
 /// A handle that has no outcome so long after its time has none at all.
 const HANGS: Duration = Duration::from_secs(30);
 
+/// From one purge to the next, and what a flush may take.
+const VERBS: Duration = Duration::from_secs(3);
+
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// An accepted record, and when it was accepted.
@@ -27,18 +31,22 @@ struct Accepted {
     handle: SendHandle,
 }
 
-/// Starts the threads; they send `rate` records a second in all until `is_over`, and end when
-/// every handle has ended.
+/// Starts the threads; they send until `is_over`, and end when every handle has ended.
 pub(crate) fn start<'s>(
     scope: &'s Scope<'s, '_>,
     producer: &'s KafkaProducer,
     ledger: &'s Arc<Ledger>,
-    rate: f64,
     is_over: &'s AtomicBool,
+    args: &Args,
 ) {
+    let rate = args.rate / f64::from(THREADS);
+    if args.vary {
+        spawn(scope, "verbs".to_owned(), move || {
+            purge_and_flush(producer, is_over)
+        });
+    }
     for thread in 0..THREADS {
         let (sender, receiver) = channel();
-        let rate = rate / f64::from(THREADS);
         spawn(scope, format!("sender-{thread}"), move || {
             send(producer, ledger, (thread, rate), is_over, &sender);
         });
@@ -92,6 +100,23 @@ fn send(
             }
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// What applications do now and then: they give up what is not sent yet, or wait for all that is.
+fn purge_and_flush(producer: &KafkaProducer, is_over: &AtomicBool) {
+    for (topic, _) in TOPICS.iter().cycle() {
+        for _ in 0..VERBS.as_millis() / PAUSE.as_millis() {
+            if is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        log::info!("{} records of {topic} purged", producer.purge(topic));
+        // Under constant load it may take longer than it has.
+        if let Err(error) = producer.flush_timeout(VERBS) {
+            log::info!("{error}");
+        }
     }
 }
 

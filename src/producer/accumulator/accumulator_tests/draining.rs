@@ -275,6 +275,7 @@ fn queued_batch_expires_at_its_delivery_timeout() {
     bench.advance(119_999);
     bench.drainer.expire(bench.clock.now(), &mut out);
     assert!(out.is_empty());
+    assert!(bench.accumulator.has_queued("topic") && !bench.accumulator.has_queued("other"));
     bench.advance(1);
     bench.drainer.expire(bench.clock.now(), &mut out);
     let batch = out.pop().expect("its time is over");
@@ -289,5 +290,5 @@ fn queued_batch_expires_at_its_delivery_timeout() {
         (record.value.as_deref(), record.timestamp_ms),
         (Some(&b"x"[..]), 7)
     );
-    assert!(!bench.drainer.has_queued());
+    assert!(!bench.drainer.has_queued() && !bench.accumulator.has_queued("topic"));
 }

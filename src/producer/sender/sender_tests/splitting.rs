@@ -1,8 +1,7 @@
-//! Batches that go on in pieces: too large for the topic, or with records that it does not take.
+//! Batches that go on in pieces, as they are too large for the topic.
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::task::Waker;
 
 use super::*;
 use crate::protocol::messages::RecordError;
@@ -12,12 +11,12 @@ use crate::record::BatchReader;
 const BATCH_SIZE: usize = 4096;
 
 /// A value of its own for each record, 20 bytes of them.
-fn value(number: u32) -> Vec<u8> {
+pub(super) fn value(number: u32) -> Vec<u8> {
     format!("{number:020}").into_bytes()
 }
 
 /// The numbers of the records in the one batch of a request.
-fn numbers(request: &Request) -> Vec<u32> {
+pub(super) fn numbers(request: &Request) -> Vec<u32> {
     let parts = &produce(request).topics[0].partitions[0].records.parts;
     let mut reader = BatchReader::new(&parts[1..]);
     let each = std::iter::from_fn(|| reader.read());
@@ -43,7 +42,7 @@ fn bytes(request: &Request) -> Vec<u8> {
 }
 
 impl Bench {
-    fn of_batches(config: SenderConfig) -> Self {
+    pub(super) fn of_batches(config: SenderConfig) -> Self {
         if !config.idempotence {
             return Self::with_batches_of(BATCH_SIZE, config, &[1]);
         }
@@ -53,7 +52,7 @@ impl Bench {
     }
 
     /// Records with these numbers, in one batch that is on its way.
-    fn batch(&mut self, records: Range<u32>) -> (Vec<SendHandle>, Request) {
+    pub(super) fn batch(&mut self, records: Range<u32>) -> (Vec<SendHandle>, Request) {
         let handles = records
             .map(|number| self.send_value(0, &value(number), None))
             .collect();
@@ -62,7 +61,7 @@ impl Bench {
     }
 
     /// Answers MESSAGE_TOO_LARGE, and gives the next request.
-    fn too_large(&mut self, request: Request) -> Request {
+    pub(super) fn too_large(&mut self, request: Request) -> Request {
         self.refuse(request, 10);
         self.turn();
         self.turn();
@@ -71,7 +70,7 @@ impl Bench {
 
     /// Takes a turn, and then from all that was sent the batch that begins with this record; what else
     /// was sent gets no answer.
-    fn take_that_begins_with(&mut self, number: u32) -> Request {
+    pub(super) fn take_that_begins_with(&mut self, number: u32) -> Request {
         self.turn();
         let mut all = std::iter::from_fn(|| self.client.take());
         all.find(|request| numbers(request).first() == Some(&number))
@@ -79,7 +78,7 @@ impl Bench {
     }
 
     /// Those records are refused, each with its number as the reason.
-    fn refuse_records(&mut self, request: Request, code: i16, culprits: &[i32]) {
+    pub(super) fn refuse_records(&mut self, request: Request, code: i16, culprits: &[i32]) {
         self.answer_each(request, |partition| {
             partition.error_code = code;
             partition.base_offset = -1;
@@ -94,7 +93,7 @@ impl Bench {
 
     /// Acknowledges what is sent until nothing is any more, each batch behind the one before; the
     /// records in the order in which they went.
-    fn let_through(&mut self, mut offset: i64) -> Vec<u32> {
+    pub(super) fn let_through(&mut self, mut offset: i64) -> Vec<u32> {
         let mut all = Vec::new();
         loop {
             // One that takes in the answer, and one that sends.
@@ -110,12 +109,12 @@ impl Bench {
         }
     }
 
-    fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.shared.accumulator.available_memory()
     }
 }
 
-fn offsets(handles: &[SendHandle]) -> Vec<i64> {
+pub(super) fn offsets(handles: &[SendHandle]) -> Vec<i64> {
     let offset = |handle| offset(handle).expect("the broker told it");
     handles.iter().map(offset).collect()
 }
@@ -348,7 +347,7 @@ fn pieces_that_fail_back_off_and_are_retried_as_often_as_any_batch() {
 }
 
 impl Bench {
-    fn take_next(&mut self) -> Request {
+    pub(super) fn take_next(&mut self) -> Request {
         self.turn();
         self.take()
     }
@@ -497,22 +496,6 @@ fn too_large_answer_after_the_batch_expired_changes_nothing() {
 }
 
 #[test]
-fn flush_waits_for_all_the_pieces() {
-    let mut bench = Bench::of_batches(plain());
-    let (_handles, request) = bench.batch(0..4);
-    let mut flush = bench.shared.accumulator.begin_flush();
-    let first = bench.too_large(request);
-    let second = bench.take_next();
-    assert!(!flush.poll(Waker::noop()));
-    bench.acknowledge(second, 2);
-    bench.turn();
-    assert!(!flush.poll(Waker::noop()));
-    bench.acknowledge(first, 0);
-    bench.turn();
-    assert!(flush.poll(Waker::noop()));
-}
-
-#[test]
 fn memory_stays_counted_once_while_in_pieces_and_is_whole_at_the_end() {
     let mut bench = Bench::of_batches(plain());
     let whole = bench.memory();
@@ -540,29 +523,11 @@ fn memory_stays_counted_once_while_in_pieces_and_is_whole_at_the_end() {
     assert_eq!(bench.memory(), whole);
 }
 
-#[test]
-fn closing_by_force_ends_pieces_queued_and_on_their_way() {
-    let mut bench = Bench::of_batches(config());
-    let whole = bench.memory();
-    let (handles, request) = bench.batch(0..4);
-    let first = bench.too_large(request);
-    bench.shared.begin_close();
-    bench.shared.force_close();
-    assert!(bench.sender.is_done());
-    let ends: Vec<_> = handles.iter().map(|handle| failed(handle).1).collect();
-    let (on_its_way, queued) = (Persistence::Unknown, Persistence::NotWritten);
-    assert_eq!(ends, [on_its_way, on_its_way, queued, queued]);
-    let kept = bench.shared.take_undelivered();
-    assert_eq!(kept.len(), 2, "to be given back by close");
-    drop((first, handles, kept));
-    assert_eq!(bench.memory(), whole);
-}
-
 /// What callbacks were told, in their order: number of the record, offset or -1.
-type Told = Arc<Mutex<Vec<(u32, i64)>>>;
+pub(super) type Told = Arc<Mutex<Vec<(u32, i64)>>>;
 
 impl Bench {
-    fn send_heard(&self, number: u32, told: &Told) -> SendHandle {
+    pub(super) fn send_heard(&self, number: u32, told: &Told) -> SendHandle {
         let told = Arc::clone(told);
         let callback = Callback::once(move |result| {
             let offset = result.map_or(-1, |it| it.offset().unwrap_or(-2));
@@ -570,226 +535,4 @@ impl Bench {
         });
         self.send_value(0, &value(number), Some(callback))
     }
-}
-
-#[test]
-fn callbacks_of_pieces_and_successors_run_in_the_order_of_sending() {
-    let mut bench = Bench::of_batches(plain());
-    let told = Told::default();
-    for number in 0..4 {
-        drop(bench.send_heard(number, &told));
-    }
-    bench.turn();
-    let whole = bench.take();
-    drop(bench.send_heard(4, &told));
-    bench.turn();
-    let later = bench.take();
-    let first = bench.too_large(whole);
-    bench.acknowledge(later, 50);
-    bench.turn();
-    assert_eq!(told.lock().expect("no panic").as_slice(), []);
-    let second = bench.take_next();
-    bench.acknowledge(second, 70);
-    bench.turn();
-    assert_eq!(told.lock().expect("no panic").as_slice(), []);
-    bench.acknowledge(first, 60);
-    bench.turn();
-    let told = std::mem::take(&mut *told.lock().expect("no panic"));
-    assert_eq!(told, [(0, 60), (1, 61), (2, 70), (3, 71), (4, 50)]);
-}
-
-#[test]
-fn handle_that_waits_is_woken_by_its_own_piece() {
-    struct Woken(std::sync::atomic::AtomicBool);
-
-    impl std::task::Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-    }
-
-    let mut bench = Bench::of_batches(plain());
-    let (mut handles, request) = bench.batch(0..4);
-    let wakers: Vec<Arc<Woken>> = handles
-        .iter_mut()
-        .map(|handle| {
-            let woken = Arc::new(Woken(false.into()));
-            let waker = Waker::from(Arc::clone(&woken));
-            let mut context = std::task::Context::from_waker(&waker);
-            assert!(std::pin::Pin::new(handle).poll(&mut context).is_pending());
-            woken
-        })
-        .collect();
-    let woken = || -> Vec<bool> {
-        let is_woken = |it: &Arc<Woken>| it.0.load(std::sync::atomic::Ordering::Relaxed);
-        wakers.iter().map(is_woken).collect()
-    };
-    let first = bench.too_large(request);
-    let second = bench.take_next();
-    bench.acknowledge(second, 2);
-    bench.turn();
-    assert_eq!(woken(), [false, false, true, true]);
-    bench.acknowledge(first, 0);
-    bench.turn();
-    assert_eq!(woken(), [true; 4]);
-}
-
-#[test]
-fn records_to_blame_fail_each_for_its_reason_and_the_others_are_sent_again() {
-    for config in [plain(), config()] {
-        for code in [87, 32] {
-            let mut bench = Bench::of_batches(config.clone());
-            let (handles, request) = bench.batch(0..8);
-            bench.refuse_records(request, code, &[3, 0, 4, 7]);
-            for culprit in [0, 3, 4, 7] {
-                let error = done(&handles[culprit]).expect_err("at once");
-                assert_eq!(error.persistence(), Persistence::NotWritten);
-                assert_eq!(error.kind(), ErrorKind::InvalidRecord);
-                let text = error.to_string();
-                assert!(text.contains(&format!("reason {culprit}")), "{text}");
-                let back = error.record().expect("it is given back").value;
-                let number = u32::try_from(culprit).expect("small");
-                assert_eq!(back.as_deref(), Some(value(number).as_slice()));
-            }
-            assert!(!handles[1].is_done());
-            assert_eq!(bench.let_through(40), [1, 2, 5, 6]);
-            let innocent = [1, 2, 5, 6].map(|it| offset(&handles[it]));
-            assert_eq!(innocent, [40, 41, 42, 43].map(Some));
-            assert_eq!(bench.shared.accumulator.incomplete_batches(), 0);
-        }
-    }
-}
-
-#[test]
-fn single_record_to_blame_has_the_code_of_the_answer() {
-    let mut bench = Bench::of_batches(plain());
-    let (handles, request) = bench.batch(0..3);
-    bench.refuse_records(request, 32, &[1]);
-    let guilty = done(&handles[1]).expect_err("refused");
-    assert_eq!(guilty.error().code(), Some(32));
-}
-
-#[test]
-fn rest_of_a_refused_batch_waits_for_successors_in_flight_and_has_a_new_epoch() {
-    let mut bench = Bench::of_batches(config());
-    let (_one, first) = bench.batch(0..3);
-    let (_two, second) = bench.batch(3..5);
-    bench.refuse_records(first, 87, &[1]);
-    bench.turn();
-    assert!(bench.client.take().is_none());
-    bench.refuse(second, 45);
-    bench.turn();
-    bench.turn();
-    let next = bench.take();
-    assert_eq!((stamp(&next), numbers(&next)), ((1, 0), vec![0]));
-    bench.acknowledge(next, 10);
-    bench.turn();
-    bench.advance(2000);
-    assert_eq!(bench.let_through(11), [2, 3, 4]);
-}
-
-#[test]
-fn rest_of_a_refused_batch_may_be_refused_and_split_again() {
-    let mut bench = Bench::of_batches(config());
-    let (mut handles, request) = bench.batch(0..9);
-    bench.refuse_records(request, 87, &[4]);
-    bench.turn();
-    let first = bench.take();
-    assert_eq!(numbers(&first), [0, 1, 2, 3]);
-    let second = bench.take_next();
-    assert_eq!(numbers(&second), [5, 6, 7, 8]);
-    bench.acknowledge(first, 1);
-    bench.refuse_records(second, 87, &[2]);
-    assert!(failed(&handles[7]).0 == ErrorKind::InvalidRecord);
-    bench.turn();
-    let third = bench.take();
-    assert_eq!(numbers(&third), [5, 6]);
-    bench.refuse(third, 10);
-    bench.turn();
-    let fourth = bench.take();
-    assert_eq!(numbers(&fourth), [8]);
-    bench.refuse(fourth, 45);
-    bench.turn();
-    let fifth = bench.take_next();
-    assert_eq!((stamp(&fifth), numbers(&fifth)), ((1, 0), vec![5]));
-    bench.acknowledge(fifth, 5);
-    bench.turn();
-    bench.advance(2000);
-    assert_eq!(bench.let_through(6), [6, 8]);
-    assert_eq!(
-        offsets(&[handles.remove(8), handles.remove(6), handles.remove(5)]),
-        [7, 6, 5]
-    );
-}
-
-#[test]
-fn refused_batch_fails_as_a_whole_if_all_or_none_of_its_records_are_to_blame() {
-    for culprits in [&[0, 1, 2][..], &[], &[7, -1]] {
-        let mut bench = Bench::of_batches(config());
-        let (handles, request) = bench.batch(0..3);
-        bench.refuse_records(request, 87, culprits);
-        for handle in &handles {
-            let end = (ErrorKind::InvalidRecord, Persistence::NotWritten);
-            assert_eq!(failed(handle), end);
-        }
-        bench.turn();
-        assert!(bench.client.take().is_none());
-    }
-}
-
-#[test]
-fn refused_batch_with_an_unanswered_attempt_ends_unknown_as_a_whole() {
-    let mut bench = Bench::of_batches(config());
-    let (handles, request) = bench.batch(0..3);
-    bench.disconnect(request, true);
-    bench.turn();
-    bench.next_attempt();
-    let again = bench.take();
-    bench.refuse_records(again, 87, &[1]);
-    for handle in &handles {
-        let end = (ErrorKind::InvalidRecord, Persistence::Unknown);
-        assert_eq!(failed(handle), end);
-    }
-    let text = |at: usize| done(&handles[at]).expect_err("unknown").to_string();
-    assert!(text(1).contains("reason 1"), "{}", text(1));
-    assert!(text(0).contains("because of other records"), "{}", text(0));
-    bench.turn();
-    assert!(bench.client.take().is_none(), "nothing goes again");
-}
-
-#[test]
-fn callbacks_of_records_to_blame_wait_for_those_of_earlier_ones() {
-    let mut bench = Bench::of_batches(plain());
-    let told = Told::default();
-    for number in 0..4 {
-        drop(bench.send_heard(number, &told));
-    }
-    bench.turn();
-    let request = bench.take();
-    bench.refuse_records(request, 87, &[0, 2]);
-    assert_eq!(*told.lock().expect("no panic"), [(0, -1)]);
-    assert_eq!(bench.let_through(9), [1, 3]);
-    let told = std::mem::take(&mut *told.lock().expect("no panic"));
-    assert_eq!(told, [(0, -1), (1, 9), (2, -1), (3, 10)]);
-}
-
-#[test]
-fn order_without_sequences_is_kept_by_one_request_in_flight() {
-    let config = SenderConfig {
-        max_in_flight_per_connection: 1,
-        ..plain()
-    };
-    let mut bench = Bench::of_batches(config);
-    let (_one, first) = bench.batch(0..6);
-    let _later: Vec<SendHandle> = (6..8)
-        .map(|number| bench.send_value(0, &value(number), None))
-        .collect();
-    bench.turn();
-    assert!(bench.client.take().is_none(), "one at a time");
-    let piece = bench.too_large(first);
-    assert_eq!(numbers(&piece), [0, 1, 2]);
-    bench.turn();
-    assert!(bench.client.take().is_none(), "one at a time");
-    bench.refuse_records(piece, 87, &[1]);
-    assert_eq!(bench.let_through(0), [0, 2, 3, 4, 5, 6, 7]);
 }
