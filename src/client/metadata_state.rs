@@ -466,7 +466,9 @@ impl MetadataState {
         self.backoff_after_failure = after(self.failed_attempts, random);
         self.backoff_after_equivalent = match self.equivalent_answers {
             0 => Duration::ZERO,
-            count => after(count, random),
+            // Without `retry.backoff.ms` brokers would be asked as fast as they answer, and with one
+            // request in flight nothing else would get through.
+            count => after(count, random).max(SHORTEST_PAUSE),
         };
     }
 
@@ -607,6 +609,8 @@ pub(super) fn has_partition(cluster: &Cluster, topic: &str, partition: Option<i3
     })
 }
 
+/// After an answer that told nothing new.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// From this version of Metadata on an epoch in an answer is the leader's, not a guess.
 const EPOCHS_ARE_RELIABLE: i16 = 9;
 

@@ -83,13 +83,17 @@ fn answer(topics: Vec<MetadataTopic>) -> MetadataResponse {
 
 impl Fixture {
     fn new() -> Self {
+        Self::with_backoff((Duration::from_millis(100), Duration::from_secs(1)))
+    }
+
+    fn with_backoff((retry_backoff, retry_backoff_max): (Duration, Duration)) -> Self {
         let (_, time) = Time::mock();
         let wakeup = Wakeup::new(None);
         let config = MetadataConfig {
             max_age: Duration::from_secs(300),
             max_idle: Duration::from_secs(60),
-            retry_backoff: Duration::from_millis(100),
-            retry_backoff_max: Duration::from_secs(1),
+            retry_backoff,
+            retry_backoff_max,
         };
         Self {
             metadata: Metadata::new(config, vec![node(-1)], wakeup.clone()),

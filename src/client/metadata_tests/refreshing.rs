@@ -145,6 +145,16 @@ fn answers_without_news_back_off_like_failures_and_news_end_that() {
 }
 
 #[test]
+fn answers_without_news_are_apart_although_there_is_no_backoff() {
+    let fixture = Fixture::with_backoff((Duration::ZERO, Duration::ZERO));
+    for _ in 0..3 {
+        fixture.take(Vec::new());
+        fixture.metadata.request_update();
+    }
+    assert_eq!(fixture.wait(), Duration::from_millis(10));
+}
+
+#[test]
 fn new_topic_does_not_wait_for_the_backoff_of_others() {
     let fixture = Fixture::started();
     fixture.metadata.request_update();

@@ -217,3 +217,27 @@ fn sequence_is_used_again_although_one_before_it_was_seen_later() {
 fn sequence_of_a_batch_that_may_be_written_is_not_used_again() {
     sequence_used_again(false).breaks("P7", "a second batch under this identity");
 }
+
+/// Probes that got no memory within the bound.
+fn probes_without_memory(max_block_ms: u64) -> History {
+    let mut scenario = simple(1);
+    scenario.config.max_block_ms = max_block_ms;
+    let mut history = History::of(&scenario);
+    history.set_up(1);
+    let probe = history.record(2);
+    let entry = history.ledger.entry(probe);
+    entry.accepted_at = None;
+    entry.refused = Some(ErrorKind::BufferExhausted);
+    entry.is_probe = true;
+    history
+}
+
+#[test]
+fn probe_that_does_not_stand_in_the_line_for_memory_says_nothing() {
+    probes_without_memory(0).passes_as_right();
+}
+
+#[test]
+fn probe_that_stood_in_the_line_for_memory_in_vain_breaks_p10() {
+    probes_without_memory(20).breaks("P10", "no probe of t-2");
+}
