@@ -46,7 +46,10 @@ struct Shared {
 
 /// Who else has something to do with topics; nobody, unless told.
 #[derive(Default)]
-struct Users(OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>>);
+struct Users(OnceLock<HasRecords>);
+
+/// Whether records for a topic wait to be sent.
+type HasRecords = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// One waiter's place; made by `Default`, used for one wait, removes itself when dropped or ready.
 #[derive(Debug, Default)]
