@@ -34,7 +34,7 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
     // Outcomes that are unknown, of which these lines promise something, need faults.
     let promises_of_unknown = parts.config.idempotence || parts.config.acks == 0;
     let (none, one) = if promises_of_unknown {
-        (15, 70)
+        (15, 60)
     } else {
         (65, 145)
     };
@@ -101,14 +101,14 @@ impl Parts<'_> {
                 FaultKind::BrokerCrash,
             ]));
         }
-        if self.config.acks == 0 && random.chance(900) {
+        if self.config.acks == 0 && random.chance(970) {
             kinds.extend([
                 FaultKind::NoLeader,
                 FaultKind::FullSendBuffer,
                 FaultKind::ResetOfAll,
             ]);
         }
-        if self.config.idempotence && random.chance(920) {
+        if self.config.idempotence && random.chance(950) {
             kinds.extend([
                 FaultKind::SwallowedRequest,
                 FaultKind::DelayedAnswer,
