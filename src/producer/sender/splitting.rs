@@ -47,11 +47,8 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 points.len() + 1
             );
             batch.attempt_failed(code.to_error("the last answer"));
-            let Some(batch) = self.unless_left_behind(batch, topic, now) else {
-                return;
-            };
             let pieces = self.split(batch, &points, now);
-            return self.put_in_place(pieces, now);
+            return self.put_in_place(pieces, topic, now);
         }
         let context = too_large(&context, batch.size(), is_single);
         let failure = rejected(&context, code, answer, batch.record_count());
@@ -81,9 +78,6 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
             code.name()
         );
         batch.attempt_failed(code.to_error("the last answer, because of other records"));
-        let Some(batch) = self.unless_left_behind(batch, topic, now) else {
-            return;
-        };
         let stretches = Stretch::of(count, failure);
         let points: Vec<u32> = stretches.iter().skip(1).map(|it| it.first).collect();
         let pieces = self.split(batch, &points, now);
@@ -97,7 +91,7 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
                 }),
             }
         }
-        self.put_in_place(innocent, now);
+        self.put_in_place(innocent, topic, now);
         guilty.into_iter().for_each(|ended| self.end(ended));
     }
 
@@ -113,7 +107,12 @@ impl<C: KafkaClient<RequestTag>> Sender<C> {
         pieces
     }
 
-    fn put_in_place(&mut self, pieces: Vec<ProducerBatch>, now: Instant) {
+    /// `topic`: which the whole was sent to.
+    fn put_in_place(&mut self, pieces: Vec<ProducerBatch>, topic: &SentTopic, now: Instant) {
+        let pieces: Vec<ProducerBatch> = pieces
+            .into_iter()
+            .filter_map(|piece| self.unless_left_behind(piece, topic, now))
+            .collect();
         if let Some(slot) = pieces.first().map(|piece| piece.id().slot) {
             self.drainer.reenqueue_pieces(slot, pieces, now);
         }
