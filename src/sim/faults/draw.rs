@@ -187,7 +187,7 @@ impl Parts<'_> {
             random.between(active * 7 / 10, active)
         } else if kind.holds_up_others() {
             // What waits for nobody can be seen until then.
-            if random.chance(30) {
+            if random.chance(20) {
                 0
             } else {
                 random.between(active / 5, active * 9 / 10)

@@ -6,7 +6,6 @@
 
 use super::attempts::{Attempt, Attempts, Batch};
 use super::findings::Findings;
-use super::recreation::ends_by_policy;
 use super::terms::Terms;
 use crate::error::{ErrorKind, Persistence};
 use crate::sim::guarantees::Property;
@@ -35,18 +34,17 @@ pub(super) fn judge(terms: &Terms, attempts: &Attempts, ledger: &Ledger, finding
             let Some((at, end)) = entry.and_then(Entry::end) else {
                 continue;
             };
-            // It may have been given up before the answer came, or with the topic that it was for.
-            let is_right = ends_by_policy(terms, end)
-                || matches!(
-                    end,
-                    End::Failed {
-                        persistence: Persistence::Unknown,
-                        ..
-                    } | End::Failed {
-                        kind: ErrorKind::InvalidRecord,
-                        ..
-                    }
-                );
+            // It may have been given up before the answer came.
+            let is_right = matches!(
+                end,
+                End::Failed {
+                    persistence: Persistence::Unknown,
+                    ..
+                } | End::Failed {
+                    kind: ErrorKind::InvalidRecord,
+                    ..
+                }
+            );
             if !is_right {
                 findings.broken(Property::P5, *at, || {
                     format!("record {id} was named as the reason of a refusal, and ended {end:?}")
