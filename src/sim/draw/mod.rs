@@ -47,7 +47,7 @@ impl Scenario {
                 at: Duration::from_millis(random.log_between(1, 2_000)),
                 timeout: Duration::from_millis(random.log_between(1, 1_000) - 1),
             },
-            2..6 => Ending::CloseEarly {
+            2..5 => Ending::CloseEarly {
                 at: at(&mut random),
                 timeout: Duration::from_millis(match random.below(3) {
                     0 => 0,
@@ -55,7 +55,7 @@ impl Scenario {
                     _ => random.log_between(1_000, 60_000),
                 }),
             },
-            6..8 => Ending::Drop {
+            5..7 => Ending::Drop {
                 at: at(&mut random),
             },
             _ => Ending::Close,

@@ -34,7 +34,7 @@ pub(crate) fn draw(seed: u64, parts: &Parts<'_>) -> Vec<FaultPlan> {
     // Outcomes that are unknown, of which these lines promise something, need faults.
     let promises_of_unknown = parts.config.idempotence || parts.config.acks == 0;
     let (none, one) = if promises_of_unknown {
-        (15, 70)
+        (15, 60)
     } else {
         (65, 145)
     };
@@ -101,14 +101,14 @@ impl Parts<'_> {
                 FaultKind::BrokerCrash,
             ]));
         }
-        if self.config.acks == 0 && random.chance(900) {
+        if self.config.acks == 0 && random.chance(970) {
             kinds.extend([
                 FaultKind::NoLeader,
                 FaultKind::FullSendBuffer,
                 FaultKind::ResetOfAll,
             ]);
         }
-        if self.config.idempotence && random.chance(920) {
+        if self.config.idempotence && random.chance(950) {
             kinds.extend([
                 FaultKind::SwallowedRequest,
                 FaultKind::DelayedAnswer,
@@ -187,7 +187,7 @@ impl Parts<'_> {
             random.between(active * 7 / 10, active)
         } else if kind.holds_up_others() {
             // What waits for nobody can be seen until then.
-            if random.chance(30) {
+            if random.chance(20) {
                 0
             } else {
                 random.between(active / 5, active * 9 / 10)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::findings::Findings;
 use super::logs::Remains;
 use super::polls::Stalls;
+use super::recreation::ends_by_policy;
 use super::terms::{Terms, Tp};
 use super::wire_watch::WireWatch;
 use crate::error::{ErrorKind, Persistence};
@@ -323,10 +324,15 @@ fn is_excused(probes: &[&Entry], terms: &Terms, most: Duration) -> bool {
     // those when the application closed the producer, in a callback.
     // Nor does one say anything that is acknowledged after them, too late for the first.
     let is_acked = |entry: &Entry| matches!(entry.end(), Some((_, End::Acked { .. })));
+    let is_of_old_topic =
+        |entry: &Entry| (entry.end()).is_some_and(|(_, end)| ends_by_policy(terms, end));
     let says_nothing = |entry: &&Entry| {
         entry.refused == Some(ErrorKind::Closed)
             || never_waits && entry.refused == Some(ErrorKind::BufferExhausted)
-            || timeout_is_shorter && (failed_with(entry, ErrorKind::Timeout) || is_acked(entry))
+            || timeout_is_shorter
+                && (failed_with(entry, ErrorKind::Timeout)
+                    || is_acked(entry)
+                    || is_of_old_topic(entry))
     };
     probes.iter().all(says_nothing)
 }

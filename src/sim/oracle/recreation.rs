@@ -68,4 +68,9 @@ fn may_end_by_it(terms: &Terms, read: &ReadIds, entry: &Entry) -> bool {
     terms.fails_recreated && ids.count() > 1
 }
 
+/// `topic.recreation.policy=fail` is why it failed.
+pub(super) fn ends_by_policy(terms: &Terms, end: &End) -> bool {
+    terms.fails_recreated && matches!(end, End::Failed { text, .. } if text.contains(KEY))
+}
+
 const KEY: &str = "topic.recreation.policy";
