@@ -334,8 +334,15 @@ fn metadata_that_leaves_things_out_for_a_while_only_delays() {
         eventually("metadata without it is read", || {
             metadata_requests(&kafka) > before + 1
         });
-        ledger.send_many(&producer, "t", 2, 20);
-        kafka.with(|cluster| cluster.apply(hide(false)));
+        // Whoever sends to what is hidden waits for it.
+        std::thread::scope(|scope| {
+            scope.spawn(|| ledger.send_many(&producer, "t", 2, 20));
+            let before = metadata_requests(&kafka);
+            eventually("metadata without it is read again", || {
+                metadata_requests(&kafka) > before + 1
+            });
+            kafka.with(|cluster| cluster.apply(hide(false)));
+        });
         ledger.assert_all_delivered(&kafka);
     }
 }
