@@ -57,7 +57,7 @@ fn promises(random: &mut Random, of: Line) -> (i16, bool, u32) {
 fn make_tight(plan: &mut ConfigPlan, of: Line, random: &mut Random) {
     let share = match of {
         Line::Idempotent | Line::IdempotentSmallWindow => 750,
-        Line::Acks0 => 950,
+        Line::Acks0 => 980,
         Line::IdempotentForgets => 300,
         _ => 0,
     };
