@@ -82,7 +82,7 @@ impl Interest {
         let mut partitions = vec![NO_LEADER; count];
         let mut taken = Taken {
             topic: None,
-            tells_news: is_another || was_new || !trusts_epochs,
+            tells_news: is_another || was_new,
             is_stale: false,
         };
         for partition in &answer.partitions {
@@ -143,7 +143,9 @@ fn take_partition(
     let epoch = partition.leader_epoch;
     if !trusts_epochs {
         *seen = NO_EPOCH;
-        return (info(leader, NO_EPOCH), true);
+        // Nobody can tell whether it is older; that it says the same as before is no news in any case.
+        let is_news = cached.is_none_or(|known| known.leader != leader);
+        return (info(leader, NO_EPOCH), is_news);
     }
     if epoch < 0 {
         // Leaderless: what was seen is remembered all the same.

@@ -83,6 +83,22 @@ fn epochs_of_old_brokers_are_not_trusted() {
     assert_eq!(fixture.leader("t", 0), Some((Some(2), -1)));
 }
 
+/// Their leaders have no epochs; that these stay as they were is no news for all that.
+#[test]
+fn old_brokers_are_asked_for_a_missing_topic_with_pauses_that_grow() {
+    let fixture = Fixture::using(vec![topic("t", 0, &[(1, 10)])]);
+    fixture.wait_for("missing", &mut MetadataTicket::default());
+    for longest in [120, 240, 480] {
+        let topics = vec![topic("t", 0, &[(1, 10)]), failed("missing", 3)];
+        fixture.take_for(&fixture.ask(), 8, topics);
+        let pause = fixture.wait();
+        let shortest = Duration::from_millis(longest * 2 / 3);
+        assert!(pause >= shortest && pause <= Duration::from_millis(longest));
+    }
+    fixture.take_for(&fixture.ask(), 8, vec![topic("t", 0, &[(2, 3)])]);
+    assert_eq!(fixture.leader("t", 0), Some((Some(2), -1)), "that is news");
+}
+
 #[test]
 fn passing_error_keeps_what_is_known() {
     let fixture = Fixture::using(vec![topic("t", 1, &[(1, 10)])]);
