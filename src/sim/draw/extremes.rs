@@ -1,9 +1,8 @@
 //! Settings at the ends of what is allowed, alone or together, in some seeds.
 //!
 //! Thread: any. Locks: none. What no record can get through is not among them: a `request.timeout.ms`
-//! below the time of an answer, sizes below those of the records that are sent. Nor are pauses of 0, which
-//! make runs of minutes, `max.block.ms=0`, with which probes may be refused for long, and connections
-//! that are idle at once (`tests/config_extremes.rs` has all of these).
+//! below the time of an answer, sizes below those of the records that are sent
+//! (`tests/config_extremes.rs` has these).
 
 use super::super::scenario::ConfigPlan;
 use super::super::streams::{Draw, stream};
@@ -24,7 +23,7 @@ pub(super) fn draw(seed: u64, plan: &mut ConfigPlan) {
 }
 
 fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
-    match random.below(11) {
+    match random.below(15) {
         0 => plan.batch_size = random.below(2),
         1 => plan.linger_ms = 0,
         2 => plan.max_request_size = SMALL,
@@ -40,9 +39,20 @@ fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
             plan.retry_backoff_ms = (first.max(20), longest.max(20));
         }
         9 => plan.metadata_max_idle_ms = 5_000,
-        _ => plan.rebootstrap_trigger_ms = Some(random.below(2) as u64),
+        10 => plan.rebootstrap_trigger_ms = Some(random.below(2) as u64),
+        11 => {
+            // Who does not wait for memory gets none where others need it.
+            plan.max_block_ms = 0;
+            plan.buffer_memory = plan.buffer_memory.max(ROOMY);
+        }
+        12 => plan.max_idle_ms = Some(random.below(2) as u64),
+        13 => plan.retry_backoff_ms = (0, 0),
+        _ => plan.reconnect_backoff_ms = (0, 0),
     }
 }
+
+/// Room for a batch of each partition, and then some.
+const ROOMY: usize = 4 << 20;
 
 /// A record or two.
 const SMALL: usize = 600;
