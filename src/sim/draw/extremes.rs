@@ -47,7 +47,8 @@ fn draw_one(plan: &mut ConfigPlan, random: &mut Random) {
         }
         12 => plan.max_idle_ms = Some(random.below(2) as u64),
         13 => plan.retry_backoff_ms = (0, 0),
-        _ => plan.reconnect_backoff_ms = (0, 0),
+        // With 0, an address that is dead for long makes runs of minutes.
+        _ => plan.reconnect_backoff_ms = (1, 1),
     }
 }
 
