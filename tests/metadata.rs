@@ -335,7 +335,7 @@ fn metadata_that_leaves_things_out_for_a_while_only_delays() {
             metadata_requests(&kafka) > before + 1
         });
         // Whoever sends to what is hidden waits for it.
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(|| ledger.send_many(&producer, "t", 2, 20));
             let before = metadata_requests(&kafka);
             eventually("metadata without it is read again", || {
