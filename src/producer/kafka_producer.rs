@@ -31,7 +31,8 @@ use crate::time::deadline;
 /// Sends records to Kafka. Cheap to clone; may be used by many threads at once.
 ///
 /// It owns one thread, `kafka-producer-network-thread | {client.id}`, which does all sending and
-/// receiving and runs the callbacks (or has them run by one more thread, if so configured). Everything that was accepted by `send` ends in exactly one
+/// receiving and runs the callbacks (or has them run by one more thread, if so configured). Everything
+/// that was accepted by `send` ends in exactly one
 /// outcome, within `delivery.timeout.ms`.
 ///
 /// `KS` and `VS` are the serializers. The default ones take everything that is bytes; for other types
@@ -448,8 +449,9 @@ impl<KS, VS> KafkaProducer<KS, VS> {
     }
 
     /// Closes the producer, for all its clones: accepts nothing more, sends what was accepted, and
-    /// after `timeout` gives up what is left. Callbacks run meanwhile; where they have a thread of their own
-    /// and it is not through by then, they go on by themselves. Records that failed say so by their handles and
+    /// after `timeout` gives up what is left. Callbacks run meanwhile; where they have a thread of their
+    /// own and it is not through by then, they go on by themselves. Records that failed say so by their
+    /// handles and
     /// callbacks, with what is known of them; the error gives all of them back that failed since the
     /// call. Closing again is no error.
     ///

@@ -26,17 +26,17 @@ use crate::sync::atomic::Ordering;
 /// Owned by the Sender.
 #[derive(Debug)]
 pub(crate) struct Drainer {
-    accumulator: Arc<RecordAccumulator>,
+    pub(super) accumulator: Arc<RecordAccumulator>,
     cluster: Arc<Cluster>,
     backoff: ExponentialBackoff,
     random: Random,
-    slots: BTreeMap<SlotId, SlotView>,
+    pub(super) slots: BTreeMap<SlotId, SlotView>,
     rings: BTreeMap<NodeId, VecDeque<SlotId>>,
     /// Slots with data that only linger keeps back.
     lingering: BTreeSet<SlotId>,
     /// Slots with data whose partition has no leader.
     leaderless: BTreeSet<SlotId>,
-    schedule: Schedule,
+    pub(super) schedule: Schedule,
     /// Which node is asked first; moves on with every look.
     turn: usize,
     activated: Vec<Activated>,
@@ -44,8 +44,8 @@ pub(crate) struct Drainer {
 
 /// What the Sender remembers of a slot.
 #[derive(Debug)]
-struct SlotView {
-    slot: Arc<Slot>,
+pub(super) struct SlotView {
+    pub(super) slot: Arc<Slot>,
     in_ring: Option<NodeId>,
     /// `admit` said no, until `unblock`.
     blocked: bool,
@@ -241,7 +241,7 @@ impl Drainer {
     }
 
     /// Puts a slot where it belongs now.
-    fn look(&mut self, slot: SlotId, now: Instant) {
+    pub(super) fn look(&mut self, slot: SlotId, now: Instant) {
         let standing = self.standing(slot, now);
         self.lingering.remove(&slot);
         self.leaderless.remove(&slot);
@@ -519,17 +519,7 @@ impl Drainer {
         slot.is_some_and(|slot| cluster.topic(&slot.topic_partition.topic).is_none())
     }
 
-    /// A batch of the slot that waits to be sent again (R02).
-    #[cfg(feature = "planted")]
-    pub(crate) fn take_retried(&mut self, slot: SlotId) -> Option<ProducerBatch> {
-        let batch = self.view(slot)?.queue.lock().take_retried()?;
-        self.accumulator
-            .queued_batches
-            .fetch_sub(1, Ordering::AcqRel);
-        Some(batch)
-    }
-
-    fn view(&mut self, slot: SlotId) -> Option<Arc<Slot>> {
+    pub(super) fn view(&mut self, slot: SlotId) -> Option<Arc<Slot>> {
         if !self.slots.contains_key(&slot) {
             let handle = self.accumulator.slot(slot)?;
             self.slots.insert(slot, SlotView::new(handle));
@@ -537,7 +527,7 @@ impl Drainer {
         self.slots.get(&slot).map(|view| Arc::clone(&view.slot))
     }
 
-    fn leave_ring(&mut self, slot: SlotId) {
+    pub(super) fn leave_ring(&mut self, slot: SlotId) {
         let Some(view) = self.slots.get_mut(&slot) else {
             return;
         };
@@ -576,99 +566,6 @@ impl Drainer {
                 self.look(slot, now);
             }
         }
-    }
-
-    /// Takes out queued batches whose delivery timeout has passed (B89), oldest first.
-    pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<ProducerBatch>) {
-        let mut looked = Vec::new();
-        while let Some((slot, timer)) = self.schedule.pop_due(now) {
-            if timer == Timer::Expiry {
-                self.expire_slot(slot, now, out);
-            }
-            looked.push(slot);
-        }
-        looked.into_iter().for_each(|slot| {
-            self.leave_ring(slot);
-            self.look(slot, now);
-        });
-    }
-
-    fn expire_slot(&mut self, slot: SlotId, now: Instant, out: &mut Vec<ProducerBatch>) {
-        let Some(view) = self.slots.get(&slot) else {
-            return;
-        };
-        let mut queue = view.slot.queue.lock();
-        while queue.head().is_some_and(|head| head.deadline() <= now) {
-            self.accumulator
-                .queued_batches
-                .fetch_sub(1, Ordering::AcqRel);
-            out.extend(queue.pop_front());
-        }
-    }
-
-    /// Takes out what is queued for a topic, open batches included, partition by partition.
-    pub(crate) fn take_topic(&mut self, topic: &str, now: Instant, out: &mut Vec<ProducerBatch>) {
-        for slot in self.accumulator.all_slots() {
-            if *slot.topic_partition.topic != *topic {
-                continue;
-            }
-            let before = out.len();
-            out.extend(slot.queue.lock().drain_all());
-            self.accumulator
-                .queued_batches
-                .fetch_sub(out.len() - before, Ordering::AcqRel);
-            self.look(slot.id, now);
-        }
-    }
-
-    /// Takes over what was purged since the last time.
-    pub(crate) fn take_purged(&mut self, now: Instant) -> Vec<ProducerBatch> {
-        let purged = self.accumulator.purged.take();
-        if purged.is_empty() {
-            return purged;
-        }
-        self.accumulator
-            .queued_batches
-            .fetch_sub(purged.len(), Ordering::AcqRel);
-        let slots: BTreeSet<SlotId> = purged.iter().map(|batch| batch.id().slot).collect();
-        for slot in slots {
-            self.leave_ring(slot);
-            self.look(slot, now);
-        }
-        purged
-    }
-
-    /// Takes out everything that is queued, open batches included (force close, fatal error).
-    pub(crate) fn abort_all(&mut self, out: &mut Vec<ProducerBatch>) {
-        let accumulator = Arc::clone(&self.accumulator);
-        let mut purged = accumulator.purged.lock();
-        accumulator
-            .queued_batches
-            .fetch_sub(purged.len(), Ordering::AcqRel);
-        out.append(&mut purged);
-        for slot in self.accumulator.all_slots() {
-            let before = out.len();
-            out.extend(slot.queue.lock().drain_all());
-            self.accumulator
-                .queued_batches
-                .fetch_sub(out.len() - before, Ordering::AcqRel);
-        }
-    }
-
-    /// Whether any batch is queued, open ones included.
-    pub(crate) fn has_queued(&self) -> bool {
-        self.accumulator.queued_batches.load(Ordering::Acquire) > 0
-    }
-
-    /// Whether nothing is queued and nothing can be any more; only asked once it is closed. Takes
-    /// every queue's lock, so that an append that was admitted before the close is seen.
-    pub(crate) fn is_drained_for_good(&self) -> bool {
-        !self.has_queued()
-            && self
-                .accumulator
-                .all_slots()
-                .iter()
-                .all(|slot| slot.queue.lock().is_empty())
     }
 }
 

@@ -6,12 +6,14 @@ mod buffer_pool;
 mod callback_slots;
 mod drainer;
 mod flush;
+mod growth;
 mod partition_queue;
 mod produce_request_result;
 mod producer_batch;
 mod purge;
 mod record_accumulator;
 mod schedule;
+mod taking_out;
 mod topic;
 mod topic_share;
 

@@ -14,11 +14,11 @@ use super::ProduceRequestResult;
 use super::buffer_pool::{Allocation, BufferPool, MemoryTicket};
 use super::callback_slots::{CallbackSlots, GROUP_BYTES, SlotStock};
 use super::flush::{FlushTicket, Outstanding};
+use super::growth::Growth;
 use super::partition_queue::{Appended, Fit, Material};
 use super::purge::Purged;
-use super::topic::{Activated, Activity, Slot, Sticky, Topic};
-use super::topic_share::ShareId;
-use crate::cluster::{Cluster, TopicInfo, TopicPartition};
+use super::topic::{Activated, Activity, Slot, Topic};
+use crate::cluster::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind};
 use crate::network::Wakeup;
 use crate::planted::{Plant, planted};
@@ -70,21 +70,6 @@ pub(crate) struct RecordAccumulator {
     started: Instant,
     time: Time,
     wakeup: Wakeup,
-}
-
-#[derive(Debug)]
-struct Growth {
-    slots: Vec<Arc<Slot>>,
-    /// Every topic there ever was: its slots live as long as the producer.
-    topics: BTreeMap<Arc<str>, TopicSlots>,
-    random: Random,
-}
-
-#[derive(Debug)]
-struct TopicSlots {
-    share: ShareId,
-    slots: Vec<Arc<Slot>>,
-    sticky: Arc<Sticky>,
 }
 
 /// A serialized record on its way into a batch.
@@ -211,11 +196,8 @@ impl RecordAccumulator {
     /// Whether records for the topic wait to be sent, for the first time or again. Locks each of its queues
     /// for a moment.
     pub(crate) fn has_queued(&self, topic: &str) -> bool {
-        let slots = self.all_slots();
-        let mut of_topic = slots
-            .iter()
-            .filter(|slot| *slot.topic_partition.topic == *topic);
-        of_topic.any(|slot| !slot.queue.lock().is_empty())
+        let slots = self.slots_of(topic);
+        slots.iter().any(|slot| !slot.queue.lock().is_empty())
     }
 
     pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
@@ -560,47 +542,6 @@ impl RecordAccumulator {
     #[cfg(any(test, fuzzing, interleave))]
     pub(crate) fn available_memory(&self) -> usize {
         self.pool.available()
-    }
-}
-
-impl Growth {
-    /// The topic as metadata has it now; what slots it lacks are added.
-    fn topic(&mut self, info: &TopicInfo) -> Topic {
-        let Self {
-            slots: all,
-            topics,
-            random,
-        } = self;
-        let next = ShareId(u32::try_from(topics.len()).unwrap_or(u32::MAX));
-        let known = topics
-            .entry(Arc::clone(&info.name))
-            .or_insert_with(|| TopicSlots {
-                share: next,
-                slots: Vec::new(),
-                sticky: Arc::new(Sticky::new(random.split())),
-            });
-        for partition in known.slots.len()..info.partitions.len() {
-            let id = SlotId(u32::try_from(all.len()).unwrap_or(u32::MAX));
-            let number = i32::try_from(partition).unwrap_or(i32::MAX);
-            let tp = TopicPartition {
-                topic: Arc::clone(&info.name),
-                partition: number,
-            };
-            let slot = Arc::new(Slot::new(id, tp, known.share));
-            all.push(Arc::clone(&slot));
-            known.slots.push(slot);
-        }
-        Topic {
-            slots: known
-                .slots
-                .iter()
-                .take(info.partitions.len())
-                .map(Arc::clone)
-                .collect(),
-            available: Topic::available(info),
-            sticky: Arc::clone(&known.sticky),
-            share: known.share,
-        }
     }
 }
 
